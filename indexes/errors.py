@@ -1,0 +1,37 @@
+"""What the user can put right. Every other exception is a bug and keeps its stack trace."""
+
+
+class UserError(Exception):
+    """A mistake in what the user gave: a file, a value, a command.
+
+    The message is one line that names the wrong thing and says what to do next. The command line prints it and
+    exits with 2; the service turns it into a 4xx problem document.
+    """
+
+
+class CollectionError(UserError):
+    """A collection cannot be opened or used as asked."""
+
+
+class CollectionLockedError(CollectionError):
+    """Another process has the collection open for writing."""
+
+
+class ForeignModelError(CollectionError):
+    """The collection was filled by another model, so its vectors live in another space."""
+
+
+class StorageError(CollectionError):
+    """The disk refused a write or a read (full, read-only, damaged). Nothing acknowledged before it is lost."""
+
+
+class UnknownItemError(CollectionError):
+    """No item has this id."""
+
+
+class InvalidItemError(CollectionError):
+    """An id, label, attribute or vector that the collection cannot hold."""
+
+
+class FilterError(UserError):
+    """A filter that cannot be read; the message names the key."""

@@ -1,0 +1,46 @@
+"""A network as data: which blocks each head keeps, and how far the heads share their trunk.
+
+Source: Ro & Choi, "Heterogeneous Double-Head Ensemble for Deep Metric Learning" (IEEE Access 2020).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Reduction = Literal["none", "linear", "penultimate", "penultimate+"]
+SharedGroup = Literal["B1", "B2", "B3"]
+Pool = Literal["avg", "max", "gem", "avg+max"]
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """One head: its own copy of the groups above the shared trunk.
+
+    last_block: the last block kept, as the papers write it: `res4_1` is the first block of group B4, `res4_3` the
+        third; `res4_last` is the last one whatever the backbone, `res3_2` ends inside group B3.
+    stride: stride of the head's last group, 1 or 2 (2 is the backbone's own).
+    reduction: how the feature gets its size; `none` keeps the last block whole.
+    pool: spatial pooling.
+    lr: factor on the recipe's learning rates for this head and its classifier.
+    """
+
+    last_block: str = "res4_last"
+    stride: int = 2
+    reduction: Reduction = "none"
+    pool: Pool = "avg"
+    lr: float = 1.0
+
+
+@dataclass(frozen=True)
+class EnsembleSpec:
+    """A shared trunk (stem up to and including group `share_until`) and any number of heads.
+
+    backbone: a name of `retrieval.networks.backbones`.
+    mirror: whether the embedding sums those of the image and of its horizontal mirror.
+    """
+
+    backbone: str
+    share_until: SharedGroup = "B2"
+    heads: tuple[HeadSpec, ...] = (HeadSpec(),)
+    mirror: bool = True
