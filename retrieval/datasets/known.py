@@ -1,0 +1,66 @@
+"""The table of known data sets, and the one door to every data set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrieval.datasets import cars196, cars196_dev, cub200, folder, grocery, inshop, manifest, sop
+from retrieval.datasets.counts import Count
+from retrieval.datasets.dataset import ImageDataset
+from retrieval.errors import DataError
+
+
+@dataclass(frozen=True)
+class KnownDataset:
+    """A set with a name: how it is read, what must be in it, and which file shows that it is there."""
+
+    title: str
+    read: Callable[[Path], ImageDataset]
+    counts: Mapping[str, Count]
+
+
+DATASETS: Mapping[str, KnownDataset] = {
+    "cub200": KnownDataset("CUB-200-2011, birds", cub200.read, cub200.COUNTS),
+    "cars196": KnownDataset("Cars-196", cars196.read, cars196.COUNTS),
+    "sop": KnownDataset("Stanford Online Products", sop.read, sop.COUNTS),
+    "inshop": KnownDataset("In-Shop Clothes Retrieval", inshop.read, inshop.COUNTS),
+    "cars196_dev": KnownDataset("Cars-196, first 98 classes, small", cars196_dev.read, cars196_dev.COUNTS),
+    "grocery": KnownDataset("Grocery Store Dataset, small", grocery.read, grocery.COUNTS),
+}
+
+
+def default_root(name: str) -> Path:
+    """Where a known set is expected: $HDHE_DATA/NAME, or ~/.cache/hdhe/data/NAME where that is not set."""
+    base = os.environ.get("HDHE_DATA")
+    return (Path(base).expanduser() if base else Path.home() / ".cache" / "hdhe" / "data") / name
+
+
+def open_dataset(name_or_dir: str, root: Path | None = None) -> ImageDataset:
+    """Open a known set by its name, or a folder or CSV manifest by its path.
+
+    root: folder of a known set; None means `default_root`. A folder of the same name as a known set is opened
+        as
+    `./NAME`. Raises DataError if the set is not there or not complete.
+    """
+    if name_or_dir in DATASETS:
+        where = (root or default_root(name_or_dir)).expanduser()
+        if not where.is_dir():
+            raise DataError(
+                f"data set {name_or_dir} is not at {where}; unpack it there, or give its folder with --root"
+            )
+        return DATASETS[name_or_dir].read(where)
+    if root is not None:
+        raise DataError(f"--root goes with a known data set ({', '.join(DATASETS)}), not with {name_or_dir}")
+    path = Path(name_or_dir).expanduser()
+    if path.is_dir():
+        listed = path / "manifest.csv"
+        return manifest.read(listed) if listed.exists() else folder.read(path.resolve())
+    if path.suffix.lower() == ".csv" and path.is_file():
+        return manifest.read(path)
+    raise DataError(
+        f"{name_or_dir!r} is neither a folder, nor a .csv manifest, nor a known data set "
+        f"({', '.join(DATASETS)})"
+    )
