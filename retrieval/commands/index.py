@@ -1,0 +1,96 @@
+"""`hdhe index build | info | check`: make a searchable collection of images and look after it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+index_app = typer.Typer(help="Build a searchable collection and look after it.", no_args_is_help=True)
+
+CollectionFolder = Annotated[Path, typer.Option(help="The collection's folder.")]
+
+
+@index_app.command("build")
+def build(
+    model: Annotated[str, typer.Option(help="A model bundle, or PRESET:BACKBONE[@PIXELS].")],
+    images: Annotated[str, typer.Option(help="A folder with one folder a class, a manifest, or a known data set.")],
+    collection: CollectionFolder,
+    index: Annotated[
+        str, typer.Option(help="Index kind: auto, flat, sq8, hnsw, ivf or ivfpq; auto chooses by size.")
+    ] = "auto",
+    split: Annotated[str | None, typer.Option(help="A split of the data set; all images otherwise.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Where a known data set lies.")] = None,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave alone what the collection holds already.")
+    ] = False,
+) -> None:
+    """Embed images and put them into a collection; an existing one of the same model is added to."""
+    from indexes import ForeignModelError
+    from retrieval.bundle import load_bundle
+    from retrieval.datasets import open_dataset
+    from retrieval.errors import ImageError
+    from retrieval.gallery import GalleryImage, create_gallery, open_gallery
+    from retrieval.progress import track
+
+    dataset = open_dataset(images, root)
+    records = dataset.subset(split or "all").records
+    bundle = load_bundle(model)
+    if (collection / "model").is_dir():
+        gallery = open_gallery(collection)
+        if gallery.embedder.fingerprint != bundle.fingerprint:
+            gallery.close()
+            raise ForeignModelError(
+                f"{collection} was filled by another model than {model}; choose another --collection folder"
+            )
+    else:
+        gallery = create_gallery(collection, bundle, index=index)
+    left_out = 0
+
+    def report(id: str, error: ImageError) -> None:
+        nonlocal left_out
+        left_out += 1
+        typer.echo(f"hdhe: left out {id}: {error}", err=True)
+
+    with gallery:
+        wanted = [
+            GalleryImage(str(record.path.relative_to(dataset.root)), record.path, record.label, record.attributes)
+            for record in records
+        ]
+        if skip_existing:
+            there = gallery.collection.get([image.id for image in wanted])
+            wanted = [image for image, item in zip(wanted, there, strict=True) if item is None]
+        steps = gallery.add(wanted, on_error=report)
+        done = sum(1 for _ in track(steps, total=len(wanted), label="index", unit="images"))
+        stats = gallery.collection.stats()
+    typer.echo(f"{done - left_out} images indexed, {left_out} left out; {collection} holds {stats.items} items")
+
+
+@index_app.command("info")
+def info(
+    collection: CollectionFolder,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what a collection holds."""
+    from indexes import LocalCollection
+
+    stats = asdict(LocalCollection.info(collection))
+    if as_json:
+        typer.echo(json.dumps(stats))
+        return
+    for name, value in stats.items():
+        typer.echo(f"{name.replace('_', ' '):18} {value}")
+
+
+@index_app.command("check")
+def check(collection: CollectionFolder) -> None:
+    """Prove that the stored rows and the index agree."""
+    from indexes import LocalCollection
+
+    with LocalCollection.open(collection) as opened:
+        report = opened.check()
+    typer.echo(str(report))
+    raise typer.Exit(0 if report.ok else 1)

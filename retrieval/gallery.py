@@ -1,0 +1,129 @@
+"""A gallery: the images that are searched, as a collection of vectors together with the model that made them.
+
+    GALLERY/
+      model/     the model bundle, so that the folder needs nothing beside it
+      ...        the collection's own files (`indexes.local_collection`)
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes import Attributes, Collection, CollectionError, LocalCollection, NewItem
+from retrieval.bundle import Bundle, load_bundle, save_bundle
+from retrieval.embedder import Embedder, ImageSource
+from retrieval.errors import ImageError
+from retrieval.images import decode_image, thumbnail_jpeg
+from retrieval.read_ahead import read_ahead
+
+THUMBNAIL_PIXELS = 256
+"""Longer side of a stored thumbnail."""
+
+UPSERT_BATCH = 64
+"""Items a transaction: one fsync for many items, and little work lost when a build is killed."""
+
+
+@dataclass(frozen=True)
+class GalleryImage:
+    """An image to be indexed under an id."""
+
+    id: str
+    source: ImageSource
+    label: str | None = None
+    attributes: Attributes | None = None
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """A collection and the embedder of the model that filled it."""
+
+    folder: Path
+    collection: Collection
+    embedder: Embedder
+
+    def read(self, source: ImageSource) -> tuple[NDArray[np.uint8], bytes]:
+        """Decode once: the prepared image uint8[p, p, 3] and the JPEG thumbnail. Raises ImageError."""
+        preprocessing = self.embedder.bundle.preprocessing
+        least = max(preprocessing.resize or preprocessing.pixels, THUMBNAIL_PIXELS)
+        image = decode_image(source, limits=self.embedder.limits, at_least=least)
+        return preprocessing.prepare(image), thumbnail_jpeg(image, THUMBNAIL_PIXELS)
+
+    def add(
+        self, images: Sequence[GalleryImage], *, on_error: Callable[[str, ImageError], None]
+    ) -> Iterator[GalleryImage]:
+        """Embed and upsert many images; yields each image when its transaction is on disk.
+
+        on_error(id, error) is called for each image that cannot be read, which is then
+        left out. Killed halfway, the images done so far are there and the same call may be repeated.
+        """
+        pending: list[tuple[GalleryImage, NDArray[np.uint8], bytes]] = []
+        results = read_ahead(lambda image: self.read(image.source), images, ahead=3 * UPSERT_BATCH)
+        while chunk := list(islice(results, UPSERT_BATCH)):
+            for image, future in chunk:
+                try:
+                    pending.append((image, *future.result()))
+                except ImageError as error:
+                    on_error(image.id, error)
+            if pending:
+                vectors = self.embedder.embed_prepared(np.stack([prepared for _, prepared, _ in pending]))
+                self.collection.upsert(
+                    [
+                        NewItem(image.id, vector, image.label, image.attributes or {}, thumbnail)
+                        for (image, _, thumbnail), vector in zip(pending, vectors, strict=True)
+                    ]
+                )
+            pending.clear()
+            yield from (image for image, _ in chunk)
+
+    def close(self) -> None:
+        """Close the collection."""
+        self.collection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def create_gallery(folder: Path, bundle: Bundle, *, index: str = "auto") -> Gallery:
+    """Make an empty gallery for this model. Raises CollectionError if the folder holds something already."""
+    if folder.exists() and any(folder.iterdir()):
+        raise CollectionError(f"{folder} is not empty; choose another folder, or delete it first")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        save_bundle(
+            folder / "model",
+            bundle.network,
+            bundle.preprocessing,
+            recipe=bundle.recipe,
+            scores=bundle.scores,
+            pretraining=bundle.pretraining,
+        )
+        collection = LocalCollection.create(
+            folder, embedding_size=bundle.embedding_size, model_fingerprint=bundle.fingerprint, index=index
+        )
+    except BaseException:
+        # Nothing was stored yet; a half-made folder would only stand in the way of the next try.
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return Gallery(folder, collection, Embedder(bundle))
+
+
+def open_gallery(folder: Path, *, read_only: bool = False, engine: str = "torch") -> Gallery:
+    """Open a gallery that is there. Raises CollectionError or BundleError, one line each."""
+    if not (folder / "model").is_dir():
+        raise CollectionError(
+            f"{folder} is not a collection; make one with `hdhe index build --model BUNDLE --images DIR --collection {folder}`"
+        )
+    bundle = load_bundle(folder / "model")
+    collection = LocalCollection.open(folder, model_fingerprint=bundle.fingerprint, read_only=read_only)
+    return Gallery(folder, collection, Embedder(bundle, engine=engine))
