@@ -17,10 +17,13 @@ Pool = Literal["avg", "max", "gem", "avg+max"]
 class HeadSpec:
     """One head: its own copy of the groups above the shared trunk.
 
-    last_block: the last block kept, as the papers write it: `res4_1` is the first block of group B4, `res4_3` the
-        third; `res4_last` is the last one whatever the backbone, `res3_2` ends inside group B3.
+    last_block: the last block kept, as the papers write it: `res4_1` is the first block of group B4,
+        `res4_3` the third; `res4_last` is the last one whatever the backbone, `res3_2` ends inside group
+        B3.
     stride: stride of the head's last group, 1 or 2 (2 is the backbone's own).
-    reduction: how the feature gets its size; `none` keeps the last block whole.
+    reduction: how the feature gets its size. `none` keeps the last block whole; `linear` adds a linear
+        layer behind the pooling; `penultimate` and `penultimate+` cut the last block before its last
+        convolution and drop its shortcut, so that the feature is the activation in the middle of the block.
     pool: spatial pooling.
     lr: factor on the recipe's learning rates for this head and its classifier.
     """
@@ -30,6 +33,17 @@ class HeadSpec:
     reduction: Reduction = "none"
     pool: Pool = "avg"
     lr: float = 1.0
+
+    @property
+    def classifier_block(self) -> bool:
+        """Whether training puts its throw-away hidden layer between this head's feature and the class logits.
+
+        `none` and `penultimate+` train through such a block; `penultimate` and `linear` give their feature
+        to the logits directly (for `linear`, its own layer takes the place of the block's first half). The
+        authors' code has `penultimate+` only; that the two penultimate variants differ in just this is an
+        inference from their slides.
+        """
+        return self.reduction in ("none", "penultimate+")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,41 @@
+"""What a network costs, counted on tensors without data: no weight is made and nothing is computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from retrieval.networks.ensemble import build_ensemble
+from retrieval.networks.spec import EnsembleSpec
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    """Size and work of a network without classifiers.
+
+    parameters: of trunk and heads. gmacs: 1e9 multiply-adds of convolutions and linear layers for one image
+    of pixels x pixels, in one view (the mirror doubles it). embedding_size: length of the embedding.
+    """
+
+    parameters: int
+    gmacs: float
+    embedding_size: int
+    pixels: int
+
+
+def cost(spec: EnsembleSpec) -> NetworkCost:
+    """Cost at the backbone's own image size. Raises NetworkError for a spec that cannot be built."""
+    with torch.device("meta"), torch.no_grad():
+        network = build_ensemble(spec, weights=None).eval()
+        counter = FlopCounterMode(display=False)
+        with counter:
+            network(torch.empty(1, 3, network.pixels, network.pixels))
+    return NetworkCost(
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        # The counter takes a multiply and an add for two operations.
+        gmacs=counter.get_total_flops() / 2 / 1e9,
+        embedding_size=network.embedding_size,
+        pixels=network.pixels,
+    )

@@ -1,0 +1,149 @@
+"""The ensemble: one shared trunk, any number of heads, one embedding.
+
+Source: Ro & Choi, "Heterogeneous Double-Head Ensemble for Deep Metric Learning" (IEEE Access 2020).
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from retrieval.networks.backbone import GROUPS, Backbone, BackboneView
+from retrieval.networks.backbones import backbone_row
+from retrieval.networks.head import Head
+from retrieval.networks.spec import EnsembleSpec, SharedGroup
+from retrieval.networks.spec_check import check_spec
+from retrieval.networks.weights import Weights, load_weights
+
+
+@dataclass(frozen=True)
+class ParameterBlock:
+    """The parameters of one block, for learning rates and weight variations by block.
+
+    head: index of the head the block belongs to; None for the shared trunk.
+    block: 0 for the stem, else 1..N from the input in the backbone's own numbering.
+    name: `trunk.stem`, `trunk.res2_1`, `heads.0.res4_3`.
+    parameters: (name in the ensemble, parameter); never empty.
+    """
+
+    head: int | None
+    block: int
+    name: str
+    parameters: list[tuple[str, nn.Parameter]]
+
+
+class Trunk(nn.Module):
+    """Stem and the shared groups: images to the map that every head starts from."""
+
+    def __init__(self, view: BackboneView, share_until: SharedGroup) -> None:
+        super().__init__()
+        self.stem = deepcopy(view.stem)
+        self.groups = nn.ModuleDict()
+        for group in range(GROUPS.index(share_until) + 1):
+            self.groups[GROUPS[group]] = deepcopy(nn.Sequential(*view.groups[group]))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images: float[n, 3, h, w], normalised, to float[n, c, h', w']."""
+        x: Tensor = self.stem(images)
+        for group in self.groups.values():
+            x = group(x)
+        return x
+
+
+class Ensemble(nn.Module):
+    """A trunk and its heads. Build it with `build_ensemble`.
+
+    pixels, mean, std: image side and channel statistics that the backbone's ImageNet weights expect.
+    """
+
+    def __init__(self, spec: EnsembleSpec, backbone: Backbone, view: BackboneView) -> None:
+        super().__init__()
+        self.spec = spec
+        self.backbone = backbone
+        self.pixels, self.mean, self.std = view.pixels, view.mean, view.std
+        self.trunk = Trunk(view, spec.share_until)
+        self.heads = nn.ModuleList(Head(head, backbone, view, spec.share_until) for head in spec.heads)
+
+    @property
+    def feature_sizes(self) -> tuple[int, ...]:
+        """Length of each head's feature."""
+        return tuple(cast(Head, head).feature_size for head in self.heads)
+
+    @property
+    def embedding_size(self) -> int:
+        """Length of the embedding: all features together."""
+        return sum(self.feature_sizes)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """images: float[n, 3, h, w], normalised. Returns each head's feature float[n, d_h], as it is."""
+        shared = self.trunk(images)
+        return tuple(head(shared) for head in self.heads)
+
+    def feature_maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Each head's map float[n, c_h, h, w] just before its pooling."""
+        shared = self.trunk(images)
+        return tuple(cast(Head, head).feature_map(shared) for head in self.heads)
+
+    def embed(self, images: Tensor, *, mirror: bool | None = None) -> Tensor:
+        """Unit vectors float32[n, embedding_size] of images float[n, 3, h, w], with gradients if on.
+
+        In each view every head's feature is L2-normalised, so that all weigh the same, and they are
+        concatenated. With mirror (None: as the spec says) the horizontally mirrored images are embedded in
+        the same batch and the two views summed. The result is L2-normalised.
+        """
+        mirrored = self.spec.mirror if mirror is None else mirror
+        views = torch.cat([images, images.flip(-1)]) if mirrored else images
+        features = [F.normalize(feature.float(), dim=1) for feature in self(views)]
+        embeddings = torch.cat(features, dim=1)
+        if mirrored:
+            plain, flipped = embeddings.chunk(2)
+            embeddings = plain + flipped
+        return F.normalize(embeddings, dim=1)
+
+    def parameter_blocks(self) -> list[ParameterBlock]:
+        """Every parameter exactly once, trunk first, each part from the input on.
+
+        What stands behind a head's last block (tail, generalised mean, linear layer) counts to that block.
+        """
+        found: dict[tuple[int | None, int], ParameterBlock] = {}
+        for name, parameter in self.named_parameters():
+            head, block = self._place(name)
+            if (head, block) not in found:
+                part = "trunk" if head is None else f"heads.{head}"
+                label = "stem" if block == 0 else self.backbone.block_name(block)
+                found[head, block] = ParameterBlock(head, block, f"{part}.{label}", [])
+            found[head, block].parameters.append((name, parameter))
+        return list(found.values())
+
+    def _place(self, name: str) -> tuple[int | None, int]:
+        """Head (None: trunk) and block number of `heads.0.groups.B4.2.conv1.weight` and the like."""
+        path = name.split(".")
+        if path[0] == "trunk":
+            head, within = None, path[1:]
+        else:
+            head, within = int(path[1]), path[2:]
+        if within[0] == "groups":
+            return head, self.backbone.number(GROUPS.index(within[1]), int(within[2]))
+        if head is None:
+            return head, 0
+        return head, self.backbone.number(*self.backbone.locate(self.spec.heads[head].last_block))
+
+
+def build_ensemble(spec: EnsembleSpec, *, weights: Weights) -> Ensemble:
+    """Build the network of a spec, in training mode.
+
+    weights: `imagenet` for the backbone's published weights (downloaded by torchvision into its cache, or
+    from an installed package), the path of a state dict of the backbone (`.pth`, `.safetensors`), or None
+    for random ones. The trunk and each head's own groups all start from the same copy. Raises NetworkError
+    for a spec that does not fit its backbone and for weights that cannot be had.
+    """
+    check_spec(spec)
+    backbone = backbone_row(spec.backbone)
+    network = backbone.build()
+    load_weights(network, backbone, weights)
+    return Ensemble(spec, backbone, backbone.view(network, backbone))

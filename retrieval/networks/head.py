@@ -1,0 +1,104 @@
+"""A head: its own copy of the groups above the trunk, cut as its spec says, pooled to a feature."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from retrieval.networks.backbone import GROUPS, Backbone, BackboneView, keep_resolution, output_channels
+from retrieval.networks.spec import HeadSpec, Pool, SharedGroup
+
+# Size of the feature behind `linear`: what `penultimate` gives on the ResNet-50 of the paper.
+LINEAR_SIZE = 512
+
+GEM_POWER = 3.0
+GEM_FLOOR = 1e-6
+
+
+class GeneralisedMean(nn.Module):
+    """GeM pooling, (mean x^p)^(1/p) with a learned p that starts at 3 (Radenovic et al. 2019, eq. 3)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.power = nn.Parameter(torch.full((1,), GEM_POWER))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: float[n, c, h, w] to float32[n, c]; values below a small floor count as that floor."""
+        # Cubes leave the range of half precision, so this runs in single.
+        powers = x.float().clamp(min=GEM_FLOOR) ** self.power
+        pooled: Tensor = powers.mean((2, 3)) ** (1.0 / self.power)
+        return pooled
+
+
+class SpatialPool(nn.Module):
+    """Average, maximum, or their sum over all positions: float[n, c, h, w] to float[n, c]."""
+
+    def __init__(self, kind: Pool) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The two spatial axes are named, never squeezed, so that a batch of one stays a batch."""
+        if self.kind == "avg":
+            return x.mean((2, 3))
+        if self.kind == "max":
+            return x.amax((2, 3))
+        return x.mean((2, 3)) + x.amax((2, 3))
+
+
+class Head(nn.Module):
+    """From the trunk's map to one feature an image.
+
+    groups: the head's own groups by name (`B3`, `B4`), the last one cut and at the spec's stride.
+    tail: the backbone's last convolution, where every block is kept whole; else the identity.
+    reduction: linear layer and batch normalisation, for `linear`; else the identity.
+    feature_size: length of the feature.
+    """
+
+    def __init__(
+        self, spec: HeadSpec, backbone: Backbone, view: BackboneView, share_until: SharedGroup
+    ) -> None:
+        super().__init__()
+        last_group, last_block = backbone.locate(spec.last_block)
+        first_group = GROUPS.index(share_until) + 1
+        self.groups = nn.ModuleDict()
+        for group in range(first_group, last_group + 1):
+            kept = view.groups[group] if group < last_group else view.groups[group][: last_block + 1]
+            blocks = list(kept)
+            if group == last_group and spec.reduction.startswith("penultimate"):
+                blocks[-1] = view.penultimate(blocks[-1])
+            self.groups[GROUPS[group]] = deepcopy(nn.Sequential(*blocks))
+        last = self.groups[GROUPS[last_group]]
+        if spec.stride == 1:
+            keep_resolution(last)
+        channels = output_channels(last)
+
+        whole = backbone.number(last_group, last_block) == sum(backbone.blocks)
+        self.tail: nn.Module = nn.Identity()
+        if view.tail is not None and whole and not spec.reduction.startswith("penultimate"):
+            self.tail = deepcopy(view.tail)
+            channels = output_channels(self.tail)
+
+        self.pool: nn.Module = GeneralisedMean() if spec.pool == "gem" else SpatialPool(spec.pool)
+        self.reduction: nn.Module = nn.Identity()
+        if spec.reduction == "linear":
+            linear = nn.Linear(channels, LINEAR_SIZE)
+            nn.init.kaiming_normal_(linear.weight, mode="fan_out")
+            nn.init.zeros_(linear.bias)
+            self.reduction = nn.Sequential(linear, nn.BatchNorm1d(LINEAR_SIZE))
+            channels = LINEAR_SIZE
+        self.feature_size = channels
+
+    def feature_map(self, x: Tensor) -> Tensor:
+        """The trunk's map float[n, c, h, w] to the map float[n, c', h', w'] that the pooling sees."""
+        for group in self.groups.values():
+            x = group(x)
+        mapped: Tensor = self.tail(x)
+        return mapped
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The trunk's map float[n, c, h, w] to features float[n, feature_size], not normalised."""
+        feature: Tensor = self.reduction(self.pool(self.feature_map(x)))
+        return feature

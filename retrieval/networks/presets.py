@@ -1,0 +1,79 @@
+"""Named networks, on any backbone.
+
+What Ro & Choi published (HDhE, IEEE Access 2020; AutoLR, AAAI 2021) is told apart from what is inferred here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from retrieval.errors import NetworkError
+from retrieval.networks.backbones import backbone_row, prune_until
+from retrieval.networks.spec import EnsembleSpec, HeadSpec
+from retrieval.networks.spec_check import SHARED_GROUPS
+
+_FIRST_HEAD = HeadSpec("res4_last", stride=1, reduction="penultimate+", lr=0.5)
+_SECOND_HEAD = HeadSpec("res4_1", stride=1, reduction="penultimate+", lr=4.0)
+_THIRD_HEAD = HeadSpec("res4_2", stride=1, reduction="penultimate+", lr=2.0)
+
+# AutoLR prunes ResNet-50 until block 15, which leaves 14 of 16; other depths keep the same share.
+_KEPT_SHARE = 14 / 16
+
+
+def single(backbone: str) -> EnsembleSpec:
+    """The whole backbone as one head at its own stride: the baseline of both papers."""
+    return EnsembleSpec(backbone, share_until="B3", heads=(HeadSpec(),))
+
+
+def pruned(backbone: str) -> EnsembleSpec:
+    """The backbone without its last blocks: `until 15` of AutoLR on the 16 blocks of ResNet-50.
+
+    The papers prune ResNet-50 only. Elsewhere 14/16 of the blocks are kept, rounded; on resnet101 and
+    resnet152, whose third group is long, that leaves nothing of B4.
+    """
+    row = backbone_row(backbone)
+    last_block = prune_until(backbone, round(_KEPT_SHARE * sum(row.blocks)) + 1)
+    group, _ = row.locate(last_block)
+    return EnsembleSpec(backbone, share_until=SHARED_GROUPS[group - 1], heads=(HeadSpec(last_block),))
+
+
+def hdhe(backbone: str) -> EnsembleSpec:
+    """Two heads of different depth and learning rate above B2, as published in paper and code."""
+    return EnsembleSpec(backbone, share_until="B2", heads=(_FIRST_HEAD, _SECOND_HEAD))
+
+
+def ms_hdhe(backbone: str) -> EnsembleSpec:
+    """The memory-saving variant: `hdhe` that shares B3 too.
+
+    Inferred: the paper's settings of this row are not known; sharing until B3 is an alternative left in the
+        code.
+    """
+    return EnsembleSpec(backbone, share_until="B3", heads=(_FIRST_HEAD, _SECOND_HEAD))
+
+
+def tri_hdhe(backbone: str) -> EnsembleSpec:
+    """Three heads above B2.
+
+    Inferred: the code has the class without the settings of its third head; the depth and the learning rate
+    between those of the other two are a guess.
+    """
+    return EnsembleSpec(backbone, share_until="B2", heads=(_FIRST_HEAD, _SECOND_HEAD, _THIRD_HEAD))
+
+
+_TABLE: dict[str, Callable[[str], EnsembleSpec]] = {
+    "single": single,
+    "pruned": pruned,
+    "hdhe": hdhe,
+    "ms-hdhe": ms_hdhe,
+    "tri-hdhe": tri_hdhe,
+}
+
+PRESETS: tuple[str, ...] = tuple(_TABLE)
+
+
+def preset_spec(preset: str, backbone: str) -> EnsembleSpec:
+    """The spec of a preset on a backbone. Raises NetworkError when either is unknown."""
+    if preset not in _TABLE:
+        raise NetworkError(f"preset must be one of {', '.join(PRESETS)}; got {preset!r}")
+    backbone_row(backbone)
+    return _TABLE[preset](backbone)
