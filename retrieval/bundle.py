@@ -35,6 +35,7 @@ from retrieval.networks import (
     spec_from_dict,
     spec_to_dict,
 )
+from retrieval.networks.backbones import backbone_row
 from retrieval.transforms import Preprocessing
 
 FORMAT_VERSION = 1
@@ -110,13 +111,16 @@ def save_bundle(
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except (OSError, safetensors.SafetensorError) as error:
-        raise BundleError(f"the bundle {folder} cannot be written: {error}; free some space and repeat") from error
+        raise BundleError(
+            f"the bundle {folder} cannot be written: {error}; free some space and repeat"
+        ) from error
     return fingerprint
 
 
 def load_bundle(where: Path | str) -> Bundle:
     """Read a bundle folder; or, for `PRESET:BACKBONE` or `PRESET:BACKBONE@PIXELS`, build the network with its
-    ImageNet weights and no fine-tuning. Raises BundleError, one line, for anything that is not a whole bundle."""
+    ImageNet weights and no fine-tuning. Raises BundleError, one line, for anything that is not a whole bundle.
+    """
     preset, colon, backbone = str(where).partition(":")
     if colon and preset in PRESETS and not Path(where).exists():
         return _untuned(preset, *backbone.split("@", 1))
@@ -128,7 +132,9 @@ def load_bundle(where: Path | str) -> Bundle:
         recorded, recipe, scores = document["fingerprint"], document["recipe"], document["scores"]
         pretraining = document["pretraining"]
     except (KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"{folder / 'model.json'} is damaged ({error!r}); export the bundle again") from error
+        raise BundleError(
+            f"{folder / 'model.json'} is damaged ({error!r}); export the bundle again"
+        ) from error
     path = folder / "weights.safetensors"
     network = build_ensemble(spec, weights=None)
     try:
@@ -138,10 +144,14 @@ def load_bundle(where: Path | str) -> Bundle:
         raise BundleError(f"{path} is missing; export the bundle again") from error
     except (safetensors.SafetensorError, RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise BundleError(f"{path} is damaged or of another network ({reason}); export the bundle again") from error
+        raise BundleError(
+            f"{path} is damaged or of another network ({reason}); export the bundle again"
+        ) from error
     fingerprint = fingerprint_of(document["spec"], document["preprocessing"], weights)
     if fingerprint != recorded:
-        raise BundleError(f"{folder} was changed after it was written (its fingerprint differs); export it again")
+        raise BundleError(
+            f"{folder} was changed after it was written (its fingerprint differs); export it again"
+        )
     return Bundle(network.eval(), preprocessing, fingerprint, recipe, scores, pretraining)
 
 
@@ -149,9 +159,12 @@ def _untuned(preset: str, backbone: str, pixels: str | None = None) -> Bundle:
     if backbone not in BACKBONES:
         raise BundleError(f"no backbone {backbone!r}; choose one of {', '.join(BACKBONES)}")
     if pixels is not None and not (pixels.isdecimal() and 32 <= int(pixels) <= 1024):
-        raise BundleError(f"pixels must be a number from 32 to 1024; got {pixels!r} in {preset}:{backbone}@{pixels}")
+        raise BundleError(
+            f"pixels must be a number from 32 to 1024; got {pixels!r} in {preset}:{backbone}@{pixels}"
+        )
     network = build_ensemble(preset_spec(preset, backbone), weights="imagenet").eval()
-    preprocessing = backbone_preprocessing(backbone, pixels=int(pixels) if pixels else None)
+    row = backbone_row(backbone)
+    preprocessing = Preprocessing(pixels=int(pixels) if pixels else row.pixels, mean=row.mean, std=row.std)
     spec = spec_to_dict(network.spec)
     fingerprint = fingerprint_of(spec, preprocessing.to_dict(), dict(network.state_dict()))
     return Bundle(network, preprocessing, fingerprint, {}, [], "ImageNet, not fine-tuned")

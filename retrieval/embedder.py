@@ -21,7 +21,8 @@ ImageSource = Path | bytes | Image.Image
 
 class Embedder:
     """Turns images into `float32[n, d]`, L2-normalised. Safe for use from many threads; the engine runs one batch
-    at a time."""
+    at a time.
+    """
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
 """A gallery: the images that are searched, as a collection of vectors together with the model that made them.
 
-    GALLERY/
-      model/     the model bundle, so that the folder needs nothing beside it
-      ...        the collection's own files (`indexes.local_collection`)
+GALLERY/
+  model/     the model bundle, so that the folder needs nothing beside it
+  ...        the collection's own files (`indexes.local_collection`)
 """
 
 from __future__ import annotations
@@ -122,7 +122,8 @@ def open_gallery(folder: Path, *, read_only: bool = False, engine: str = "torch"
     """Open a gallery that is there. Raises CollectionError or BundleError, one line each."""
     if not (folder / "model").is_dir():
         raise CollectionError(
-            f"{folder} is not a collection; make one with `hdhe index build --model BUNDLE --images DIR --collection {folder}`"
+            f"{folder} is not a collection; make one with "
+            f"`hdhe index build --model BUNDLE --images DIR --collection {folder}`"
         )
     bundle = load_bundle(folder / "model")
     collection = LocalCollection.open(folder, model_fingerprint=bundle.fingerprint, read_only=read_only)

@@ -47,6 +47,9 @@ PLUGINS = (
     TiffImagePlugin,
     BmpImagePlugin,
 )
+# Pillow registers its formats at the first image it opens, and two threads that do so at once find half of them.
+Image.init()
+
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "TIFF", "BMP")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp"})
 

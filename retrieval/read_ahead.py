@@ -15,7 +15,9 @@ THREADS = 2
 """Pillow releases the interpreter lock while it decodes, so two threads keep an engine busy on small machines."""
 
 
-def read_ahead(function: Callable[[S], T], items: Iterable[S], *, ahead: int) -> Iterator[tuple[S, Future[T]]]:
+def read_ahead(
+    function: Callable[[S], T], items: Iterable[S], *, ahead: int
+) -> Iterator[tuple[S, Future[T]]]:
     """Yield each item with its finished future (`.result()` gives the value or raises), in the order of `items`.
 
     At most `ahead` results exist at a time, which bounds the memory; when the consumer stops, the rest is cancelled.

@@ -1,5 +1,6 @@
 """The command groups of this package. Modules here import torch and FAISS inside the functions, so that
-`hdhe --help` answers at once."""
+`hdhe --help` answers at once.
+"""
 
 import typer
 

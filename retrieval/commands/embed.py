@@ -10,7 +10,9 @@ import typer
 
 def embed(
     model: Annotated[str, typer.Option(help="A model bundle, or PRESET:BACKBONE[@PIXELS].")],
-    images: Annotated[str, typer.Option(help="A folder with one folder a class, a manifest, or a known data set.")],
+    images: Annotated[
+        str, typer.Option(help="A folder with one folder a class, a manifest, or a known data set.")
+    ],
     out: Annotated[Path, typer.Option(help="The .npz file to write.")],
     split: Annotated[str | None, typer.Option(help="A split of the data set; all images otherwise.")] = None,
     root: Annotated[Path | None, typer.Option(help="Where a known data set lies.")] = None,

@@ -17,7 +17,9 @@ CollectionFolder = Annotated[Path, typer.Option(help="The collection's folder.")
 @index_app.command("build")
 def build(
     model: Annotated[str, typer.Option(help="A model bundle, or PRESET:BACKBONE[@PIXELS].")],
-    images: Annotated[str, typer.Option(help="A folder with one folder a class, a manifest, or a known data set.")],
+    images: Annotated[
+        str, typer.Option(help="A folder with one folder a class, a manifest, or a known data set.")
+    ],
     collection: CollectionFolder,
     index: Annotated[
         str, typer.Option(help="Index kind: auto, flat, sq8, hnsw, ivf or ivfpq; auto chooses by size.")
@@ -57,7 +59,9 @@ def build(
 
     with gallery:
         wanted = [
-            GalleryImage(str(record.path.relative_to(dataset.root)), record.path, record.label, record.attributes)
+            GalleryImage(
+                str(record.path.relative_to(dataset.root)), record.path, record.label, record.attributes
+            )
             for record in records
         ]
         if skip_existing:
@@ -66,7 +70,9 @@ def build(
         steps = gallery.add(wanted, on_error=report)
         done = sum(1 for _ in track(steps, total=len(wanted), label="index", unit="images"))
         stats = gallery.collection.stats()
-    typer.echo(f"{done - left_out} images indexed, {left_out} left out; {collection} holds {stats.items} items")
+    typer.echo(
+        f"{done - left_out} images indexed, {left_out} left out; {collection} holds {stats.items} items"
+    )
 
 
 @index_app.command("info")
