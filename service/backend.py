@@ -1,0 +1,69 @@
+"""What stands behind the routes: a gallery and the threads that work on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar, cast
+
+from fastapi import Depends, Request
+
+from retrieval.images import ImageLimits
+from service.embedding_worker import EmbeddingWorker
+from service.live_recall import LiveRecall
+from service.problems import NotReadyError
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from retrieval.gallery import Gallery
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Backend:
+    """A gallery, the worker that embeds for it, and threads for its collection.
+
+    Writes have a thread of their own, so that searches go on while a write waits for the disk.
+    """
+
+    def __init__(self, gallery: Gallery, settings: Settings) -> None:
+        self.gallery = gallery
+        self.collection = gallery.collection
+        self.settings = settings
+        limits = ImageLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+        self.embedding = EmbeddingWorker(
+            gallery.embedder, limits=limits, decode_threads=settings.decode_threads
+        )
+        self._reading = ThreadPoolExecutor(settings.search_threads, thread_name_prefix="read")
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self.recall = LiveRecall(gallery.collection)
+
+    async def read(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a reading call of the collection in a thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._reading, lambda: call(*args, **kwargs))
+
+    async def write(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a writing call of the collection in the one thread for writes."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writing, lambda: call(*args, **kwargs))
+
+    def close(self) -> None:
+        """Finish what is being worked on and stop the threads; the gallery stays open. Blocks."""
+        self.embedding.close()
+        self._reading.shutdown()
+        self._writing.shutdown()
+        self.recall.close()
+
+
+def _ready(request: Request) -> Backend:
+    backend = cast("Backend | None", request.app.state.backend)
+    if backend is None:
+        raise NotReadyError
+    return backend
+
+
+ReadyBackend = Annotated[Backend, Depends(_ready)]
+"""A route that takes this answers 503 until the model and the index are loaded."""

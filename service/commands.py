@@ -1,0 +1,87 @@
+"""`hdhe serve`: the REST service and the web page over one collection."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from indexes.errors import UserError
+
+
+def serve(
+    collection: Annotated[
+        Path, typer.Option(envvar="HDHE_COLLECTION", help="The folder that `hdhe index build` made.")
+    ],
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; HDHE_HOST, else this machine only.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port; HDHE_PORT, else 8000. 0 takes a free one.")
+    ] = None,
+) -> None:
+    """Serve a collection: REST under /v1, the web page at /."""
+    # Imported here, so that `hdhe --help` does not wait for torch and the web framework.
+    import uvicorn
+
+    from retrieval.gallery import Gallery, open_gallery
+    from service.app import create_app
+    from service.settings import settings_from_environment
+
+    settings = settings_from_environment()
+    listening = _listen(settings.host if host is None else host, settings.port if port is None else port)
+    failure: list[BaseException] = []
+
+    def opened() -> Gallery:
+        gallery = open_gallery(collection)
+        typer.echo(
+            f"{gallery.collection.count()} items in {collection}; the page is at {_address(listening)}"
+        )
+        return gallery
+
+    def stop(error: BaseException) -> None:
+        failure.append(error)
+        server.should_exit = True
+
+    config = uvicorn.Config(
+        create_app(opened, settings, on_failure=stop),
+        server_header=False,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
+    server = uvicorn.Server(config)
+    # Uvicorn finishes what it has accepted and then raises the signal again; being asked to stop is no failure.
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        server.run(sockets=[listening])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        listening.close()
+    if failure:
+        raise failure[0]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this package's commands to the front door."""
+    app.command()(serve)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        raise UserError(f"cannot listen on {host}:{port}: {error}; choose another --host or --port") from None
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _leave(_: int, __: FrameType | None) -> None:
+    raise SystemExit(0)

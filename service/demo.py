@@ -1,0 +1,157 @@
+"""The walk from a folder of labelled photos to a running search page, as the six commands that a user would type.
+
+Each step leaves something in the demo's folder, and a step whose result is there is not run again: the second demo
+goes straight to the last command. The steps are run as commands, in processes of their own, because that is what they
+are: the demo shows the command line, and adds nothing to it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrieval.errors import DataError, UserError
+
+UNTUNED = "hdhe:efficientnet_lite0@{pixels}"
+RECIPE = "sample_catalogue"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the walk. result: the file or folder that it leaves; `show`: whether its output is the result."""
+
+    title: str
+    arguments: tuple[str, ...]
+    result: Path
+    show: bool = False
+
+
+def steps(folder: Path, images: Path | None, pixels: int) -> list[Step]:
+    """The commands up to the one that serves, in order."""
+    photos = images or folder / "images"
+    run = folder / "run"
+    collection = ("--collection", str(folder / "collection"))
+    score = ("--data", str(photos), "--split", "validation")
+    walk = [
+        Step(
+            "Score the network as ImageNet left it, on classes that training will not see",
+            ("evaluate", "--model", UNTUNED.format(pixels=pixels), *score),
+            folder / "recall_before.txt",
+            show=True,
+        ),
+        Step(
+            "Fine-tune the double-head ensemble on the other classes",
+            ("train", RECIPE, "--set", f"data.name={photos}", "--out", str(run), "--resume"),
+            run / "bundle",
+        ),
+        Step(
+            "Score it again, on the same unseen classes",
+            ("evaluate", "--model", str(run / "bundle"), *score),
+            folder / "recall_after.txt",
+            show=True,
+        ),
+        Step(
+            "Put all images into a searchable collection",
+            (
+                "index",
+                "build",
+                "--model",
+                str(run / "bundle"),
+                "--images",
+                str(photos),
+                *collection,
+                "--skip-existing",
+            ),
+            folder / "indexed.txt",
+            show=True,
+        ),
+    ]
+    if images is None:
+        sample = Step(
+            "Render the sample catalogue", ("data", "sample", str(photos)), folder / "sampled.txt", show=True
+        )
+        walk.insert(0, sample)
+    return walk
+
+
+def run_demo(folder: Path, images: Path | None, *, host: str, port: int, pixels: int) -> int:
+    """Run what is missing, then serve until interrupted; returns the exit code of the last command.
+
+    Raises UserError if `images` is no folder, if the folder was used for other images, or if the port is taken.
+    """
+    if images is not None and not images.is_dir():
+        raise DataError(f"{images} is not a folder; give one that holds a folder of images for each class")
+    _claim(folder, images)
+    _check_port(host, port)
+    for step in steps(folder, images, pixels):
+        if step.result.exists():
+            _say(f"{step.title}: there already ({step.result})")
+            if step.show:
+                print(step.result.read_text(), end="", flush=True)
+            continue
+        code = _run(step)
+        if code:
+            return code
+    serve = ("serve", "--collection", str(folder / "collection"), "--host", host, "--port", str(port))
+    _say(
+        f"Serve it: open http://{host}:{port}/ and drop an image from {images or folder / 'images'}; Ctrl-C ends it"
+    )
+    return subprocess.run(_command(serve), check=False).returncode
+
+
+def _run(step: Step) -> int:
+    _say(step.title)
+    print(f"$ hdhe {shlex.join(step.arguments)}", flush=True)
+    if not step.show:
+        return subprocess.run(_command(step.arguments), check=False).returncode
+    finished = subprocess.run(_command(step.arguments), check=False, stdout=subprocess.PIPE, text=True)
+    print(finished.stdout, end="", flush=True)
+    if finished.returncode == 0:
+        # Written under another name first: the file stands for a step that ended well.
+        temporary = step.result.with_suffix(".part")
+        temporary.write_text(finished.stdout)
+        temporary.rename(step.result)
+    return finished.returncode
+
+
+def _command(arguments: tuple[str, ...]) -> list[str]:
+    return [sys.executable, "-m", "hdhe", *arguments]
+
+
+def _claim(folder: Path, images: Path | None) -> None:
+    """Remember which images the folder's results are of, and refuse others."""
+    name = "the sample catalogue" if images is None else str(images.resolve())
+    note = folder / "images_from.txt"
+    if note.is_file() and note.read_text().strip() != name:
+        raise UserError(
+            f"{folder} holds a demo of {note.read_text().strip()}; delete it, or choose another folder with --out"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        note.write_text(name + "\n")
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written ({error.strerror}); choose another with --out"
+        ) from error
+
+
+def _check_port(host: str, port: int) -> None:
+    """Fail now rather than after minutes of training."""
+    with socket.socket() as probe:
+        if os.name == "posix":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise UserError(
+                f"{host}:{port} cannot be served ({error.strerror}); choose another port: make demo PORT=8001"
+            ) from error
+
+
+def _say(text: str) -> None:
+    print(f"\n== {text}", flush=True)

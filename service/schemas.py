@@ -1,0 +1,177 @@
+"""The bodies of requests and answers, with their names on the wire."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, model_validator
+
+from indexes.collection import CollectionStats, Hit, Item
+from service.problems import Problem
+
+Scalar = str | int | float | bool | None
+
+DEFAULT_K = 10
+MAX_VECTOR_NUMBERS = 65_536
+
+
+class SearchQuery(BaseModel):
+    """A search by a vector or by the id of an item; exactly one of the two."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"id": "vases/03/7.jpg", "k": 5, "filter": {"label": "vase-03"}}]},
+    )
+
+    vector: list[FiniteFloat] | None = Field(default=None, max_length=MAX_VECTOR_NUMBERS)
+    id: str | None = Field(
+        default=None, description="An item of the collection; it is left out of its own hits."
+    )
+    k: int = Field(default=DEFAULT_K, ge=1, strict=True)
+    filter: dict[str, JsonValue] | None = None
+
+    @model_validator(mode="after")
+    def _one_query(self) -> Self:
+        if (self.vector is None) == (self.id is None):
+            raise ValueError("give either vector or id")
+        return self
+
+
+class HitBody(BaseModel):
+    """One neighbour; score is the cosine."""
+
+    id: str
+    score: float
+    label: str | None
+    attributes: dict[str, Scalar]
+
+    @classmethod
+    def of(cls, hit: Hit) -> HitBody:
+        """The hit as it goes over the wire."""
+        return cls(id=hit.id, score=hit.score, label=hit.label, attributes=dict(hit.attributes))
+
+
+class TookMs(BaseModel):
+    """Milliseconds by stage. wait: in line for a decoding thread and for the network."""
+
+    decode: float = 0.0
+    wait: float = 0.0
+    embed: float = 0.0
+    search: float = 0.0
+
+
+class SearchAnswer(BaseModel):
+    """The nearest items, best first."""
+
+    hits: list[HitBody]
+    took_ms: TookMs
+
+
+class EmbeddingsAnswer(BaseModel):
+    """L2-normalised vectors in the order of the images, and the fingerprint of the model that made them."""
+
+    embeddings: list[list[float]]
+    model: str
+
+
+class ItemBody(BaseModel):
+    """An item of the collection; sequence is the number of the write that last changed it."""
+
+    id: str
+    label: str | None
+    attributes: dict[str, Scalar]
+    sequence: int
+
+    @classmethod
+    def of(cls, item: Item) -> ItemBody:
+        """The item as it goes over the wire."""
+        return cls(id=item.id, label=item.label, attributes=dict(item.attributes), sequence=item.sequence)
+
+
+class ItemsPage(BaseModel):
+    """Items in the order of their ids; next_cursor is null on the last page."""
+
+    items: list[ItemBody]
+    next_cursor: str | None
+
+
+class BulkResult(BaseModel):
+    """What became of one image: 201 created, 200 replaced, or the status of its problem."""
+
+    id: str
+    status: int
+    item: ItemBody | None = None
+    problem: Problem | None = None
+
+
+class BulkAnswer(BaseModel):
+    """One result for each image, in the order of the request."""
+
+    results: list[BulkResult]
+    created: int
+    replaced: int
+    failed: int
+
+
+class RecallAnswer(BaseModel):
+    """Recall@K of the labelled items, each queried against all others. null: no query has a positive."""
+
+    recall: dict[str, float | None]
+    map_at_r: float | None
+    r_precision: float | None
+    protocol: str
+    queries: int
+    queries_without_positive: int
+    index_recall: dict[str, float] = Field(
+        description="Of the index against exact search, on a sample, by k."
+    )
+    computed_at: datetime
+    sequence: int = Field(description="The write up to which items were counted.")
+
+
+class ModelAnswer(BaseModel):
+    """The model that embeds queries and filled the collection."""
+
+    fingerprint: str
+    backbone: str
+    heads: int
+    embedding_size: int
+    pixels: int
+    mirror: bool
+    pretraining: str
+
+
+class StatsAnswer(BaseModel):
+    """The collection at this moment."""
+
+    items: int
+    labels: int
+    sequence: int
+    embedding_size: int
+    model: str
+    index_kind: str
+    index_on_gpu: bool
+    index_recall: dict[str, float]
+    bytes_on_disk: int
+
+    @classmethod
+    def of(cls, stats: CollectionStats) -> StatsAnswer:
+        """The statistics as they go over the wire."""
+        return cls(
+            items=stats.items,
+            labels=stats.labels,
+            sequence=stats.sequence,
+            embedding_size=stats.embedding_size,
+            model=stats.model_fingerprint,
+            index_kind=stats.index_kind,
+            index_on_gpu=stats.index_on_gpu,
+            index_recall={str(k): value for k, value in stats.index_recall.items()},
+            bytes_on_disk=stats.bytes_on_disk,
+        )
+
+
+class HealthAnswer(BaseModel):
+    """One word."""
+
+    status: str
