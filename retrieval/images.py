@@ -47,10 +47,8 @@ PLUGINS = (
     TiffImagePlugin,
     BmpImagePlugin,
 )
-# Pillow registers its formats at the first image it opens, and two threads that do so at once find half of them.
-Image.init()
-
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "TIFF", "BMP")
+# Pillow opens a multi-picture JPEG (MPO) as a JPEG and changes its kind afterwards.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp"})
 
 # Pillow warns above 89 million pixels and raises above twice that. The limit below is checked in any case;
