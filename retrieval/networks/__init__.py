@@ -1,10 +1,11 @@
 """Networks: backbones seen as stem and groups of blocks, heads, and the ensemble on top of a shared trunk."""
 
-from retrieval.networks.backbones import BACKBONES, prune_until
+from retrieval.networks.backbones import BACKBONES, backbone_row, prune_until
 from retrieval.networks.cost import NetworkCost, cost
 from retrieval.networks.ensemble import Ensemble, ParameterBlock, build_ensemble
 from retrieval.networks.presets import PRESETS, preset_spec
 from retrieval.networks.spec import EnsembleSpec, HeadSpec
+from retrieval.networks.spec_check import check_spec
 from retrieval.networks.spec_dict import spec_from_dict, spec_to_dict
 
 __all__ = [
@@ -15,7 +16,9 @@ __all__ = [
     "HeadSpec",
     "NetworkCost",
     "ParameterBlock",
+    "backbone_row",
     "build_ensemble",
+    "check_spec",
     "cost",
     "preset_spec",
     "prune_until",

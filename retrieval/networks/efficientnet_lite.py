@@ -33,6 +33,10 @@ STEM_CHANNELS = 32
 TAIL_CHANNELS = 1280
 BATCH_NORM_EPSILON = 1e-3
 
+# The weights were trained on (value - 127) / 128 of bytes 0..255, in all three channels.
+MEAN = (127 / 255, 127 / 255, 127 / 255)
+STD = (128 / 255, 128 / 255, 128 / 255)
+
 
 class SamePaddingConv2d(nn.Conv2d):
     """A convolution whose output has ceil(size / stride) pixels, padded as TensorFlow's SAME does."""
@@ -164,5 +168,7 @@ EFFICIENTNET_LITES = (
         imagenet,
         unused=("_fc.",),
         rename=rename,
+        mean=MEAN,
+        std=STD,
     ),
 )
