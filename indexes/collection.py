@@ -1,9 +1,9 @@
 """The contract between a vector engine and everything above it.
 
 A collection holds items: an id, a vector, and optionally a label, attributes and a thumbnail. Vectors are
-`float32[d]`, L2-normalised by whoever made them; the score of a hit is the inner product, which is then the cosine.
-`LocalCollection` (SQLite and FAISS) and `MilvusCollection` are its two implementations, and one parametrised test
-suite holds both to it.
+`float32[d]`, L2-normalised by whoever made them; the score of a hit is the inner product, which is then the
+cosine. `LocalCollection` (SQLite and FAISS) and `MilvusCollection` are its two implementations, and one
+parametrised test suite holds both to it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,17 @@ Attributes = Mapping[str, Scalar]
 
 MAX_ID_LENGTH = 512
 """Characters. An id is any non-empty text without control characters; slashes are allowed."""
+
+MAX_LABEL_LENGTH = 512
+"""Characters of a label or of an attribute's name."""
+
+MAX_ATTRIBUTES_BYTES = 16 << 10
+"""All attributes of an item, as JSON in UTF-8."""
+
+MAX_THUMBNAIL_BYTES = 4 << 20
+
+NORM_TOLERANCE = 1e-3
+"""How far the length of a vector may be from 1. Half-precision models come within 1e-3."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,9 +120,7 @@ class Collection(ABC):
         """Items in the order of their ids, those behind `after`, at most `limit`."""
 
     @abstractmethod
-    def search(
-        self, vectors: NDArray[np.float32], k: int, filter: Filter | None = None
-    ) -> list[list[Hit]]:
+    def search(self, vectors: NDArray[np.float32], k: int, filter: Filter | None = None) -> list[list[Hit]]:
         """The k items with the greatest inner product to each of float32[q, d], best first.
 
         Fewer than k hits only where fewer than k items pass the filter. A filtered search is exact.

@@ -4,8 +4,8 @@
 class UserError(Exception):
     """A mistake in what the user gave: a file, a value, a command.
 
-    The message is one line that names the wrong thing and says what to do next. The command line prints it and
-    exits with 2; the service turns it into a 4xx problem document.
+    The message is one line that names the wrong thing and says what to do next. The command line prints it
+    and exits with 2; the service turns it into a 4xx problem document.
     """
 
 

@@ -1,0 +1,330 @@
+"""Keeps a FAISS index in step with the rows it is derived from.
+
+Whatever happens to index or index file, the rows decide: `open` loads the file and compares its keys with
+those of the rows, so that writes it has not seen (also deletions) are replayed, and builds anew what is
+missing, damaged or foreign. Building, measuring and saving go on beside searches and, but for their last
+step, beside writes.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event, RLock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.exact_search import NO_KEY, best, exact_search
+from indexes.faiss_index import FaissIndex, gpu_memory, training_size
+from indexes.filters import Filter
+from indexes.index_file import (
+    IndexFileError,
+    IndexHeader,
+    read_index_file,
+    write_index_file,
+)
+from indexes.index_kinds import IndexKind, choose_kind, machine_memory
+from indexes.index_recall import SAMPLE, TrueNeighbours
+from indexes.item_rows import BATCH, ItemRows, Written
+
+Keys = NDArray[np.int64]
+Vectors = NDArray[np.float32]
+
+logger = logging.getLogger(__name__)
+
+_MEASURED_K = 10
+_WANTED_RECALL = 0.95
+"""The width of a search is doubled until the index reaches this, or `_MOST_EFFORT`."""
+_MOST_EFFORT = 1024
+_FEWEST_MEASURED = 256
+_FEWEST_UNSAVED = 10_000
+
+
+class StoppedError(Exception):
+    """Work on the index was given up because the collection is being closed."""
+
+
+@dataclass(frozen=True)
+class _State:
+    """An index and what is known of it. built, measured: items it had when it was built and measured."""
+
+    index: FaissIndex
+    built: int = 0
+    measured: int = 0
+    recall: dict[int, float] = field(default_factory=dict)
+
+
+class DerivedIndex:
+    """The index of one collection. `changing` is held by whoever changes rows and index together."""
+
+    def __init__(self, rows: ItemRows, path: Path) -> None:
+        """Load the index from its file, or build it from the rows with a logged warning."""
+        self.changing = RLock()
+        self._rows = rows
+        self._path = path
+        self._stop = Event()
+        self._sequence = 0
+        self._saved_sequence = -1
+        self._in_step = True
+        self._state = _State(FaissIndex.empty(rows.settings.embedding_size))
+        try:
+            header, index = read_index_file(path, rows.settings.collection)
+            with rows.database.reading() as connection:
+                clock = rows.sequence(connection)
+            if header.sequence > clock:
+                raise IndexFileError("it is ahead of the database, which must be an older copy")
+            self._state = _State(index, header.built, header.measured, header.recall)
+            self._sequence = self._saved_sequence = header.sequence
+            self.catch_up()
+        except IndexFileError as error:
+            with rows.database.reading() as connection:
+                items, clock = rows.count(connection), rows.sequence(connection)
+            if clock > 0:
+                logger.warning("%s: building the index of %d items anew: %s", path, items, error)
+            self.renew()
+
+    @property
+    def kind(self) -> str:
+        """The kind in use; flat while there are too few items to train the one that was named."""
+        return self._state.index.kind.name
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether FAISS holds it on a GPU."""
+        return self._state.index.on_gpu
+
+    @property
+    def recall(self) -> dict[int, float]:
+        """{k: recall against exact search} as last measured; empty if it never was."""
+        return dict(self._state.recall)
+
+    @property
+    def saved(self) -> bool:
+        """Whether the file has all that the index has."""
+        return self._saved_sequence == self._sequence
+
+    def __len__(self) -> int:
+        return len(self._state.index)
+
+    def keys(self) -> Keys:
+        """int64[n], ascending."""
+        return self._state.index.keys()
+
+    # Following the rows
+
+    def apply(self, written: Written, vectors: list[Vectors]) -> None:
+        """Follow a write that is on disk. vectors: of written.added. The caller holds `changing`."""
+        if not self._in_step:
+            self.catch_up()
+            return
+        removed = np.setdiff1d(written.removed, written.added).astype(np.int64)
+        # A vector that was replaced within its own write has no row any more.
+        added = np.setdiff1d(written.added, written.removed).astype(np.int64)
+        index = self._state.index
+        try:
+            if len(added):
+                index.add(added, np.stack([vectors[at] for at in np.searchsorted(written.added, added)]))
+            index.remove(removed)
+        except BaseException:
+            self._in_step = False
+            raise
+        self._sequence = written.sequence
+
+    def mark_out_of_step(self) -> None:
+        """A write failed in a way that leaves open whether it happened; the rows will be asked."""
+        self._in_step = False
+
+    def refresh(self, connection: sqlite3.Connection, *, follow: bool) -> None:
+        """Catch up if a failed write makes it necessary or, with `follow`, if another process has written."""
+        if not self._in_step or (follow and self._sequence < self._rows.sequence(connection)):
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Make the index hold exactly the rows that there are."""
+        with self.changing, self._rows.database.reading() as connection:
+            self._follow(self._state.index, connection)
+            self._sequence = self._rows.sequence(connection)
+            self._in_step = True
+
+    def _follow(self, index: FaissIndex, connection: sqlite3.Connection) -> None:
+        rows, indexed = self._rows.keys(connection), index.keys()
+        index.remove(np.setdiff1d(indexed, rows, assume_unique=True))
+        new = np.setdiff1d(rows, indexed, assume_unique=True)
+        for start in range(0, len(new), BATCH):
+            index.add(*self._rows.vectors(connection, new[start : start + BATCH]))
+
+    # Searching
+
+    def nearest(self, connection: sqlite3.Connection, queries: Vectors, k: int) -> tuple[Vectors, Keys]:
+        """The best k the index finds: exact scores float32[q, k] and keys int64[q, k], NO_KEY where there are fewer."""
+        return self._nearest(self._state.index, connection, queries, k)
+
+    def nearest_among(
+        self, connection: sqlite3.Connection, queries: Vectors, k: int, filter: Filter
+    ) -> tuple[Vectors, Keys]:
+        """The best k of the items that pass, exactly, as of the index's present moment."""
+        index = self._state.index
+        if index.kind.name == "flat" and not index.on_gpu:
+            return index.search(queries, k, among=self._rows.keys(connection, filter))
+        return self.exactly(connection, queries, k, filter)
+
+    def exactly(
+        self, connection: sqlite3.Connection, queries: Vectors, k: int, filter: Filter | None
+    ) -> tuple[Vectors, Keys]:
+        """The best k of the items that pass, from the rows alone."""
+        return exact_search(queries, self._rows.vector_batches(connection, filter), k)
+
+    def _nearest(
+        self, index: FaissIndex, connection: sqlite3.Connection, queries: Vectors, k: int
+    ) -> tuple[Vectors, Keys]:
+        scores, keys = index.search(queries, index.kind.candidates(k))
+        if index.kind.exact_scores:
+            return scores, keys
+        known, vectors = self._rows.vectors(connection, np.unique(keys[keys != NO_KEY]))
+        if len(known) == 0:
+            return scores[:, :k], np.full((len(queries), k), NO_KEY, dtype=np.int64)
+        at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+        # A candidate without a row was deleted a moment ago.
+        gone = known[at] != keys
+        for i, query in enumerate(queries):
+            scores[i] = vectors[at[i]] @ query
+        return best(np.where(gone, -np.inf, scores).astype(np.float32), np.where(gone, NO_KEY, keys), k)
+
+    # Building, measuring, saving
+
+    @property
+    def due(self) -> str | None:
+        """What the index needs by now, renew, measure or save; None if nothing."""
+        state, n = self._state, len(self)
+        outgrown = n >= 2 * state.built or 2 * n <= state.built
+        trained_on_less = state.index.kind.fewest > 0 and n >= 2 * state.built
+        if state.index.wants_rebuild or (
+            outgrown and (trained_on_less or self._wanted(n) != state.index.kind)
+        ):
+            return "renew"
+        if n >= max(_FEWEST_MEASURED, 2 * state.measured):
+            return "measure"
+        if self._sequence - self._saved_sequence > max(_FEWEST_UNSAVED, n // 4):
+            return "save"
+        return None
+
+    def renew(self) -> None:
+        """Build the index that suits the rows now, measure it and put it in the place of the old one."""
+        rows = self._rows
+        with rows.database.reading() as connection:
+            keys = rows.keys(connection)
+            kind = self._wanted(len(keys))
+            training = rows.vectors(connection, _sample(keys, training_size(kind, len(keys))))[1]
+            index = FaissIndex.build(
+                kind, rows.settings.embedding_size, training, self._batches(connection), items=len(keys)
+            )
+            recall = self._measured(index, connection, keys)
+        with self.changing:
+            with rows.database.reading() as connection:
+                self._follow(index, connection)
+                self._sequence = rows.sequence(connection)
+                self._in_step = True
+            self._state = _State(index, len(keys), len(keys), recall)
+            self._saved_sequence = -1
+
+    def measure(self) -> dict[int, float]:
+        """Measure recall against exact search now, on a sample; widens the search if it is too low."""
+        state = self._state
+        with self._rows.database.reading() as connection:
+            keys = self._rows.keys(connection)
+            recall = self._measured(state.index, connection, keys)
+        with self.changing:
+            if self._state is state:
+                self._state = _State(state.index, state.built, len(keys), recall)
+                self._saved_sequence = -1
+        return recall
+
+    def save(self) -> None:
+        """Write the file. If the disk refuses, that is logged: nothing is lost, the next start takes longer."""
+        with self.changing:
+            if self.saved:
+                return
+            try:
+                self.write(self._path, self._rows.settings.collection)
+                self._saved_sequence = self._sequence
+            except (OSError, RuntimeError) as error:
+                logger.warning(
+                    "%s: the index is not saved (%s); the next start will rebuild it", self._path, error
+                )
+
+    def write(self, path: Path, collection: str) -> None:
+        """Write an index file for a collection of this name. Raises OSError."""
+        with self.changing:
+            settings, state = self._rows.settings, self._state
+            header = IndexHeader(
+                collection=collection,
+                model_fingerprint=settings.model_fingerprint,
+                embedding_size=settings.embedding_size,
+                kind=state.index.kind.name,
+                effort=state.index.effort,
+                sequence=self._sequence,
+                items=len(self),
+                built=state.built,
+                measured=state.measured,
+                recall=state.recall,
+            )
+            write_index_file(path, header, state.index)
+
+    def keep_up(self) -> None:
+        """Do what is due. Raises StoppedError if the collection is closed meanwhile."""
+        while due := self.due:
+            if self._stop.is_set():
+                raise StoppedError
+            match due:
+                case "renew":
+                    self.renew()
+                case "measure":
+                    self.measure()
+            self.save()
+
+    def finish(self) -> None:
+        """Before closing: measure what was never measured at this size, save what is not saved."""
+        self._stop.clear()
+        if len(self) >= 2 * max(self._state.measured, 1):
+            self.measure()
+        self.save()
+
+    def stop(self) -> None:
+        """Make renew and measure that are under way in other threads give up, with StoppedError."""
+        self._stop.set()
+
+    def _wanted(self, items: int) -> IndexKind:
+        settings = self._rows.settings
+        return choose_kind(
+            settings.index, items, settings.embedding_size, memory=machine_memory(), gpu_memory=gpu_memory()
+        )
+
+    def _batches(self, connection: sqlite3.Connection) -> Iterator[tuple[Keys, Vectors]]:
+        for batch in self._rows.vector_batches(connection):
+            if self._stop.is_set():
+                raise StoppedError
+            yield batch
+
+    def _measured(self, index: FaissIndex, connection: sqlite3.Connection, keys: Keys) -> dict[int, float]:
+        sample, vectors = self._rows.vectors(connection, _sample(keys, SAMPLE))
+        if len(sample) == 0:
+            return {}
+        truth = TrueNeighbours(sample, vectors, self._batches(connection), _MEASURED_K)
+
+        def search(queries: Vectors, k: int) -> tuple[Vectors, Keys]:
+            return self._nearest(index, connection, queries, k)
+
+        while (recall := truth.recall(search)) < _WANTED_RECALL and 0 < index.effort < _MOST_EFFORT:
+            index.effort *= 2
+        return {_MEASURED_K: round(recall, 4)}
+
+
+def _sample(keys: Keys, size: int) -> Keys:
+    """At most so many of the keys, ascending; the same ones for the same keys."""
+    if size >= len(keys):
+        return keys
+    return np.sort(np.random.default_rng(0).choice(keys, size, replace=False))

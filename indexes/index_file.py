@@ -1,0 +1,159 @@
+"""The index on disk: a header that says whose it is and what it covers, and FAISS's bytes behind it.
+
+    magic (8 bytes)  length of the header (4, little-endian)  BLAKE2b of the header (32)  header (JSON)
+    payload
+
+The header carries the payload's length and BLAKE2b. FAISS's reader trusts its input, so it sees only a
+payload whose checksum has been verified and whose header names this very collection. A file is written under
+another name, synced, renamed and the folder synced: a crash leaves the old file or the new one, and perhaps a
+stray temporary file that the next writing replaces. The file can always be rebuilt from the rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+import faiss
+
+from indexes.faiss_index import FaissIndex
+from indexes.index_kinds import KINDS
+
+_MAGIC = b"HDHEIDX1"
+"""The digit is the version of the format; a file of another version is rebuilt like a damaged one."""
+
+_DIGEST = 32
+_CHUNK = 1 << 20
+_MOST_HEADER = 1 << 20
+
+
+class IndexFileError(Exception):
+    """Why an index file cannot be used; the index is then rebuilt. Never reaches a user as an error."""
+
+
+@dataclass(frozen=True)
+class IndexHeader:
+    """What an index is. sequence: the clock of the rows it covers. built: items when it was trained.
+
+    measured: items when recall ({k: recall of the index against exact search}) was measured.
+    """
+
+    collection: str
+    model_fingerprint: str
+    embedding_size: int
+    kind: str
+    effort: int
+    sequence: int
+    items: int
+    built: int
+    measured: int
+    recall: dict[int, float]
+
+
+def write_index_file(path: Path, header: IndexHeader, index: FaissIndex) -> None:
+    """Write, replacing what is there, so that a crash leaves one or the other. Raises OSError."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            # Payload length and checksum have a fixed width, so that they can be filled in afterwards.
+            file.write(_encoded(header, 0, bytes(_DIGEST)))
+            digest, length = hashlib.blake2b(digest_size=_DIGEST), 0
+
+            def write(data: bytes) -> int:
+                nonlocal length
+                digest.update(data)
+                length += len(data)
+                return file.write(data)
+
+            index.write(faiss.PyCallbackIOWriter(write, _CHUNK))
+            file.seek(0)
+            file.write(_encoded(header, length, digest.digest()))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_index_header(path: Path) -> IndexHeader:
+    """The header alone. Raises IndexFileError if there is no file or its header is damaged."""
+    try:
+        with path.open("rb") as file:
+            return _decoded(file)[0]
+    except OSError as error:
+        raise IndexFileError(_reason(error)) from error
+
+
+def read_index_file(
+    path: Path, collection: str, *, gpu: bool | None = None
+) -> tuple[IndexHeader, FaissIndex]:
+    """Header and index. Raises IndexFileError if it is missing, damaged, or of another collection."""
+    try:
+        with path.open("rb") as file:
+            header, length, digest = _decoded(file)
+            if header.collection != collection:
+                raise IndexFileError("it belongs to another collection")
+            start = file.tell()
+            if os.fstat(file.fileno()).st_size != start + length:
+                raise IndexFileError("it is cut short or has something appended")
+            found = hashlib.blake2b(digest_size=_DIGEST)
+            while chunk := file.read(_CHUNK):
+                found.update(chunk)
+            if found.digest() != digest:
+                raise IndexFileError("its checksum does not match")
+            file.seek(start)
+            index = faiss.read_index(faiss.PyCallbackIOReader(file.read, _CHUNK))
+    except OSError as error:
+        raise IndexFileError(_reason(error)) from error
+    except RuntimeError as error:
+        # FAISS refuses what it cannot read, for example a file of a later version.
+        raise IndexFileError(f"FAISS cannot read it: {str(error).splitlines()[0]}") from error
+    if index.d != header.embedding_size:
+        raise IndexFileError("it holds vectors of another size")
+    return header, FaissIndex(KINDS[header.kind], index, header.effort, gpu=gpu)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's entries (a new or renamed file) on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _encoded(header: IndexHeader, length: int, digest: bytes) -> bytes:
+    content = {**asdict(header), "payload_bytes": f"{length:020}", "payload_blake2b": digest.hex()}
+    text = json.dumps(content).encode()
+    return b"".join([_MAGIC, len(text).to_bytes(4, "little"), _blake2b(text), text])
+
+
+def _decoded(file: IO[bytes]) -> tuple[IndexHeader, int, bytes]:
+    if file.read(len(_MAGIC)) != _MAGIC:
+        raise IndexFileError("it is not an index file of this version")
+    size = int.from_bytes(file.read(4), "little")
+    checksum = file.read(_DIGEST)
+    text = file.read(min(size, _MOST_HEADER))
+    if len(text) != size or _blake2b(text) != checksum:
+        raise IndexFileError("its header is damaged")
+    content = json.loads(text)
+    length, digest = int(content.pop("payload_bytes")), bytes.fromhex(content.pop("payload_blake2b"))
+    content["recall"] = {int(k): recall for k, recall in content["recall"].items()}
+    if content["kind"] not in KINDS:
+        raise IndexFileError(f"this version knows no index of kind {content['kind']!r}")
+    return IndexHeader(**content), length, digest
+
+
+def _blake2b(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_DIGEST).digest()
+
+
+def _reason(error: OSError) -> str:
+    return (
+        "it is missing" if isinstance(error, FileNotFoundError) else f"it cannot be read ({error.strerror})"
+    )

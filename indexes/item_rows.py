@@ -1,0 +1,314 @@
+"""The rows of a collection: the truth from which the index is derived.
+
+Every write of an item takes the next number of one clock, and that sequence number is also the key of its
+row, in SQLite and in the index. Replacing an item removes its row and adds one under a new key. So the vector
+of a key never changes and no key is ever used twice; an index agrees with the rows exactly if it holds the
+same set of keys.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.collection import Attributes, Item, NewItem, Upserted
+from indexes.errors import CollectionError, StorageError, UnknownItemError
+from indexes.filters import Filter
+from indexes.sqlite_database import Database, storage_errors
+
+FORMAT = 1
+BATCH = 4096
+"""Vectors that are held at a time while many are read."""
+
+_SCHEMA = """
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE clock (sequence INTEGER NOT NULL) STRICT;
+INSERT INTO clock VALUES (0);
+CREATE TABLE items (
+    sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, label TEXT, attributes TEXT NOT NULL
+) STRICT;
+CREATE INDEX items_by_label ON items (label, id);
+-- Apart from items, so that labels and attributes of many items lie on few pages.
+CREATE TABLE vectors (
+    sequence INTEGER PRIMARY KEY REFERENCES items ON DELETE CASCADE, vector BLOB NOT NULL
+) STRICT;
+CREATE TABLE thumbnails (
+    sequence INTEGER PRIMARY KEY REFERENCES items ON DELETE CASCADE, image BLOB NOT NULL
+) STRICT;
+"""
+
+Vectors = NDArray[np.float32]
+Keys = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is fixed when a collection is made. collection: a random name that tells its index from any other's."""
+
+    collection: str
+    embedding_size: int
+    model_fingerprint: str
+    index: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a write did. removed and added: keys of rows; sequence: the clock after it."""
+
+    upserted: list[Upserted]
+    removed: list[int]
+    added: list[int]
+    sequence: int
+
+
+class ItemRows:
+    """The items of one collection in one SQLite file. Safe for reading from many threads and writing from one."""
+
+    def __init__(self, path: Path, *, read_only: bool) -> None:
+        """Open; raises CollectionError if there is none, StorageError if it is damaged."""
+        if not path.is_file():
+            raise CollectionError(f"{path.parent}: no collection is there; make one with `hdhe index build`")
+        self.database = Database(path, read_only=read_only)
+        try:
+            with self.database.reading() as connection:
+                self.settings = _read_settings(connection, path)
+        except BaseException:
+            self.database.close()
+            raise
+
+    @classmethod
+    def create(cls, path: Path, *, embedding_size: int, model_fingerprint: str, index: str) -> ItemRows:
+        """Make the file and open it for writing. Raises CollectionError if a collection is there already."""
+        database = Database(path, read_only=False)
+        settings = Settings(uuid.uuid4().hex, embedding_size, model_fingerprint, index)
+        try:
+            with database.writing() as connection:
+                # A crash while creating leaves a file without tables, which is as good as none.
+                if connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
+                    raise CollectionError(
+                        f"{path.parent}: a collection is there already; choose another folder"
+                    )
+                for statement in _SCHEMA.split(";"):
+                    connection.execute(statement)
+                _write_settings(connection, settings)
+        finally:
+            database.close()
+        return cls(path, read_only=False)
+
+    # Writing
+
+    def upsert(self, items: Sequence[NewItem]) -> Written:
+        """Insert or replace, all or none, in order; on disk when it returns. The items have been checked."""
+        upserted: list[Upserted] = []
+        removed: list[int] = []
+        with self.database.writing() as connection:
+            sequence = _clock(connection)
+            for item in items:
+                sequence += 1
+                gone = connection.execute(
+                    "DELETE FROM items WHERE id = ? RETURNING sequence", [item.id]
+                ).fetchall()
+                removed.extend(key for (key,) in gone)
+                attributes = json.dumps(dict(item.attributes), ensure_ascii=False)
+                connection.execute(
+                    "INSERT INTO items VALUES (?, ?, ?, ?)", [sequence, item.id, item.label, attributes]
+                )
+                connection.execute("INSERT INTO vectors VALUES (?, ?)", [sequence, item.vector.tobytes()])
+                if item.thumbnail is not None:
+                    connection.execute("INSERT INTO thumbnails VALUES (?, ?)", [sequence, item.thumbnail])
+                stored = Item(item.id, item.label, json.loads(attributes), sequence)
+                upserted.append(Upserted(stored, created=not gone))
+            connection.execute("UPDATE clock SET sequence = ?", [sequence])
+        return Written(upserted, removed, [answer.item.sequence for answer in upserted], sequence)
+
+    def delete(self, ids: Sequence[str]) -> tuple[list[bool], Written]:
+        """Delete by id, all or none; for each id whether it was there. On disk when it returns."""
+        removed: list[int] = []
+        found: list[bool] = []
+        with self.database.writing() as connection:
+            sequence = _clock(connection)
+            for id in ids:
+                gone = connection.execute(
+                    "DELETE FROM items WHERE id = ? RETURNING sequence", [id]
+                ).fetchall()
+                removed.extend(key for (key,) in gone)
+                found.append(bool(gone))
+            sequence += len(removed)
+            connection.execute("UPDATE clock SET sequence = ?", [sequence])
+        return found, Written([], removed, [], sequence)
+
+    def copy(self, target: Path, collection: str) -> int:
+        """Write a consistent copy under another name to a new file that is on disk then; returns its clock."""
+        self.database.copy(target)
+        copied = Database(target, read_only=False)
+        try:
+            with copied.writing() as connection:
+                sequence = _clock(connection)
+                connection.execute(
+                    "UPDATE settings SET value = ? WHERE name = 'collection'", [json.dumps(collection)]
+                )
+        finally:
+            copied.close()
+        with storage_errors(target), target.open("rb") as file:
+            os.fsync(file.fileno())
+        return sequence
+
+    # Reading; every function takes the connection of one read transaction, so that its caller can join
+    # several
+
+    def sequence(self, connection: sqlite3.Connection) -> int:
+        """The number of the last write."""
+        return _clock(connection)
+
+    def by_id(self, connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Item]:
+        """Those of the ids that are there."""
+        query = (
+            "SELECT id, label, attributes, sequence FROM items WHERE id IN (SELECT value FROM json_each(?))"
+        )
+        # ASCII escapes carry any Python string; one that is not valid Unicode just finds nothing.
+        rows = connection.execute(query, [json.dumps(list(ids))])
+        return {item.id: item for item in map(_item, rows)}
+
+    def by_key(self, connection: sqlite3.Connection, keys: Keys) -> dict[int, Item]:
+        """Those of the keys that are there."""
+        query = "SELECT id, label, attributes, sequence FROM items WHERE sequence IN (SELECT value FROM json_each(?))"
+        return {item.sequence: item for item in map(_item, connection.execute(query, [_json(keys)]))}
+
+    def page(
+        self, connection: sqlite3.Connection, after: str | None, limit: int, filter: Filter | None
+    ) -> list[Item]:
+        """Items in the order of their ids (code points), behind `after`."""
+        condition, parameters = _where(filter)
+        query = f"SELECT id, label, attributes, sequence FROM items WHERE id > ? AND {condition} ORDER BY id LIMIT ?"
+        return [_item(row) for row in connection.execute(query, [after or "", *parameters, limit])]
+
+    def count(self, connection: sqlite3.Connection, filter: Filter | None = None) -> int:
+        """How many items pass."""
+        condition, parameters = _where(filter)
+        return int(
+            connection.execute(f"SELECT COUNT(*) FROM items WHERE {condition}", parameters).fetchone()[0]
+        )
+
+    def label_count(self, connection: sqlite3.Connection) -> int:
+        """How many different labels there are."""
+        return int(connection.execute("SELECT COUNT(DISTINCT label) FROM items").fetchone()[0])
+
+    def keys(self, connection: sqlite3.Connection, filter: Filter | None = None) -> Keys:
+        """int64[n], ascending: keys of the items that pass."""
+        condition, parameters = _where(filter)
+        rows = connection.execute(f"SELECT sequence FROM items WHERE {condition}", parameters)
+        return np.sort(np.fromiter((key for (key,) in rows), dtype=np.int64))
+
+    def vectors(self, connection: sqlite3.Connection, keys: Keys) -> tuple[Keys, Vectors]:
+        """Vectors float32[m, d] of those keys that are there, with their keys int64[m], ascending."""
+        wanted = "SELECT value FROM json_each(?)"
+        query = f"SELECT sequence, vector FROM vectors WHERE sequence IN ({wanted}) ORDER BY sequence"
+        return self._stack(connection.execute(query, [_json(keys)]).fetchall())
+
+    def vector_batches(
+        self, connection: sqlite3.Connection, filter: Filter | None = None
+    ) -> Iterator[tuple[Keys, Vectors]]:
+        """Keys int64[m] and vectors float32[m, d] of all items that pass, m <= BATCH at a time."""
+        query = "SELECT sequence, vector FROM vectors"
+        parameters: Sequence[str | None] = []
+        if filter is not None:
+            condition, parameters = filter.sql()
+            query = f"SELECT sequence, vector FROM items JOIN vectors USING (sequence) WHERE {condition}"
+        cursor = connection.execute(query, parameters)
+        while rows := cursor.fetchmany(BATCH):
+            yield self._stack(rows)
+
+    def labelled(self, connection: sqlite3.Connection) -> tuple[Vectors, list[str]]:
+        """Vectors float32[n, d] and labels of the items with a label, in the order of their keys."""
+        n = connection.execute("SELECT COUNT(label) FROM items").fetchone()[0]
+        vectors = np.empty((n, self.settings.embedding_size), dtype=np.float32)
+        labels: list[str] = []
+        query = (
+            "SELECT sequence, vector, label FROM items JOIN vectors USING (sequence) "
+            "WHERE label IS NOT NULL ORDER BY sequence"
+        )
+        cursor = connection.execute(query)
+        while rows := cursor.fetchmany(BATCH):
+            vectors[len(labels) : len(labels) + len(rows)] = self._stack([row[:2] for row in rows])[1]
+            labels.extend(label for _, _, label in rows)
+        return vectors, labels
+
+    def thumbnail(self, connection: sqlite3.Connection, id: str) -> bytes | None:
+        """The thumbnail of an item; raises UnknownItemError."""
+        item = self.by_id(connection, [id]).get(id)
+        if item is None:
+            raise unknown(id)
+        row = connection.execute(
+            "SELECT image FROM thumbnails WHERE sequence = ?", [item.sequence]
+        ).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def damage(self, connection: sqlite3.Connection) -> list[str]:
+        """What SQLite's own check of the whole file finds, one line each; empty if nothing."""
+        with storage_errors(self.database.path):
+            found = [str(line) for (line,) in connection.execute("PRAGMA integrity_check(10)")]
+            query = "SELECT COUNT(*) FROM items LEFT JOIN vectors USING (sequence) WHERE vector IS NULL"
+            missing = connection.execute(query).fetchone()[0]
+        return ([] if found == ["ok"] else found) + ([f"{missing} items without a vector"] if missing else [])
+
+    def _stack(self, rows: Sequence[tuple[int, bytes]]) -> tuple[Keys, Vectors]:
+        d = self.settings.embedding_size
+        joined = b"".join(vector for _, vector in rows)
+        if len(joined) != len(rows) * d * 4:
+            raise StorageError(
+                f"{self.database.path}: it is damaged (a vector of another size); restore a snapshot"
+            )
+        keys = np.fromiter((key for key, _ in rows), dtype=np.int64, count=len(rows))
+        return keys, np.frombuffer(joined, dtype=np.float32).reshape(len(rows), d)
+
+
+def unknown(id: str) -> UnknownItemError:
+    """The error for an id that is not there."""
+    shown = ascii(id)
+    return UnknownItemError(f"no item has the id {shown if len(shown) <= 100 else shown[:97] + '...'}")
+
+
+def _item(row: tuple[str, str | None, str, int]) -> Item:
+    id, label, text, sequence = row
+    attributes: Attributes = json.loads(text)
+    return Item(id, label, attributes, sequence)
+
+
+def _where(filter: Filter | None) -> tuple[str, Sequence[str | None]]:
+    return ("1", []) if filter is None else filter.sql()
+
+
+def _json(keys: Keys) -> str:
+    return json.dumps(keys.tolist())
+
+
+def _clock(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT sequence FROM clock").fetchone()[0])
+
+
+def _write_settings(connection: sqlite3.Connection, settings: Settings) -> None:
+    values = {"format": FORMAT, **settings.__dict__}
+    rows = [(name, json.dumps(value)) for name, value in values.items()]
+    connection.executemany("INSERT INTO settings VALUES (?, ?)", rows)
+
+
+def _read_settings(connection: sqlite3.Connection, path: Path) -> Settings:
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'settings'").fetchone():
+        raise CollectionError(f"{path.parent}: no collection is there; make one with `hdhe index build`")
+    values = {
+        name: json.loads(value) for name, value in connection.execute("SELECT name, value FROM settings")
+    }
+    found = values.pop("format", None)
+    if found != FORMAT:
+        raise CollectionError(
+            f"{path}: format {found} is not the format {FORMAT} of this version; upgrade hdhe"
+        )
+    return Settings(**values)
