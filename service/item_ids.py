@@ -10,7 +10,6 @@ was sent back in its place below /v1/items/, and `ItemId` decodes what the route
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Annotated
 from urllib.parse import unquote_to_bytes
 
@@ -18,7 +17,7 @@ from fastapi import Depends, Path, Request
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from indexes.collection import MAX_ID_LENGTH
+from indexes.item_checks import check_id
 from service.problems import InvalidRequestError
 
 PREFIX = "/v1/items/"
@@ -40,22 +39,13 @@ class EncodedItemPaths:
         await self._app(scope, receive, send)
 
 
-def check_id(id: str) -> str:
-    """The id, if an item can have it. Raises InvalidRequestError."""
-    if not id:
-        raise InvalidRequestError("The id is empty.")
-    if len(id) > MAX_ID_LENGTH:
-        raise InvalidRequestError(f"The id has {len(id)} characters; {MAX_ID_LENGTH} are allowed.")
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in id):
-        raise InvalidRequestError("The id contains control characters.")
-    return id
-
-
 def _decoded(id: str) -> str:
     try:
-        return check_id(unquote_to_bytes(id).decode())
+        decoded = unquote_to_bytes(id).decode()
     except UnicodeDecodeError:
         raise InvalidRequestError("The id in the path is not UTF-8 when it is percent-decoded.") from None
+    check_id(decoded)
+    return decoded
 
 
 def _of_item(

@@ -24,9 +24,10 @@ Ks = tuple[int, ...]
 
 @dataclass(frozen=True)
 class LiveReport:
-    """report: leave-one-out over the labelled items, None if there are none. sequence: the write it is of."""
+    """Leave-one-out over the labelled items. scores: None if no label has two items. sequence: the write it is of."""
 
-    report: RecallReport | None
+    scores: RecallReport | None
+    queries: int
     sequence: int
     computed_at: datetime
 
@@ -76,8 +77,10 @@ class LiveRecall:
         from retrieval.recall import leave_one_out
 
         vectors, labels, sequence = self._collection.labelled()
-        report = None
-        if len(labels) > 0:
-            _, classes = np.unique(np.asarray(labels, dtype=object).astype(str), return_inverse=True)
-            report = leave_one_out(vectors, classes.astype(np.int64), ks)
-        return LiveReport(report, sequence, datetime.now(UTC))
+        numbers: dict[str, int] = {}
+        classes = np.array([numbers.setdefault(label, len(numbers)) for label in labels], np.int64)
+        scores = None
+        if len(numbers) < len(labels):
+            # Among the n - 1 others nothing is left to find beyond K = n - 1, and the function refuses to look.
+            scores = leave_one_out(vectors, classes, sorted({min(k, len(labels) - 1) for k in ks}))
+        return LiveReport(scores, len(labels), sequence, datetime.now(UTC))

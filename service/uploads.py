@@ -20,7 +20,6 @@ from service.settings import MEBIBYTE, Settings
 MULTIPART = "multipart/form-data"
 JSON = "application/json"
 MAX_JSON_BYTES = MEBIBYTE
-MAX_LABEL_LENGTH = 512
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from starlette.datastructures import UploadFile
 
 from indexes.collection import NewItem, Upserted
 from indexes.errors import InvalidItemError, UserError
+from indexes.item_checks import check_id
 from service.backend import Backend, ReadyBackend
-from service.item_ids import check_id
 from service.openapi import ITEMS_BODY
 from service.problems import InvalidRequestError, ProblemError, problem_of, responses
 from service.routes.embeddings import IMAGES_A_TURN

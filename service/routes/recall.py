@@ -32,17 +32,15 @@ async def recall(
     ks = _ks(k, backend.settings)
     stats = await backend.read(backend.collection.stats)
     live = await backend.recall.report(ks, sequence=stats.sequence)
-    # The mean over no query at all is not 0, and NaN is not JSON.
-    scored = (
-        live.report if live.report and live.report.queries > live.report.queries_without_positive else None
-    )
+    scores = live.scores
     return RecallAnswer(
-        recall={str(k): None if scored is None else scored.recall[k] for k in ks},
-        map_at_r=scored and scored.map_at_r,
-        r_precision=scored and scored.r_precision,
+        # null, not 0: without a positive there is no query to take a mean over.
+        recall={str(k): scores and scores.recall[min(k, live.queries - 1)] for k in ks},
+        map_at_r=scores and scores.map_at_r,
+        r_precision=scores and scores.r_precision,
         protocol=PROTOCOL,
-        queries=live.report.queries if live.report else 0,
-        queries_without_positive=live.report.queries_without_positive if live.report else 0,
+        queries=live.queries,
+        queries_without_positive=scores.queries_without_positive if scores else live.queries,
         index_recall={str(k): value for k, value in stats.index_recall.items()},
         computed_at=live.computed_at,
         sequence=live.sequence,
@@ -51,7 +49,9 @@ async def recall(
 
 def _ks(text: str, settings: Settings) -> list[int]:
     parts = text.split(",")
-    if len(parts) > MAX_KS or not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+    if len(parts) > MAX_KS or not all(
+        part.isascii() and part.isdigit() and len(part) < 10 for part in parts
+    ):
         raise InvalidRequestError(
             f"k is up to {MAX_KS} whole numbers separated by commas; got {text[:80]!r}."
         )

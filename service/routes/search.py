@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from indexes.collection import Hit
 from indexes.filter_parsing import parse_filter
 from indexes.filters import Filter
+from indexes.item_checks import check_id
 from service.backend import Backend, ReadyBackend
-from service.item_ids import check_id
 from service.openapi import SEARCH_BODY
 from service.problems import InvalidRequestError, responses
 from service.schemas import HitBody, SearchAnswer, SearchQuery, TookMs
@@ -71,8 +71,9 @@ async def _by_vector(query: SearchQuery, parsed: Filter | None, backend: Backend
 
 
 async def _by_item(id: str, k: int, parsed: Filter | None, backend: Backend) -> SearchAnswer:
+    check_id(id)
     started = time.perf_counter()
-    vectors = await backend.read(backend.collection.vectors, [check_id(id)])
+    vectors = await backend.read(backend.collection.vectors, [id])
     # One more, since the item itself is usually the first; it is told by its id, not by its score.
     hits = await _hits(vectors, k + 1, parsed, backend)
     others = [hit for hit in hits if hit.id != id][:k]
@@ -89,7 +90,8 @@ async def _answer(
 
 
 async def _hits(vectors: NDArray[np.float32], k: int, parsed: Filter | None, backend: Backend) -> list[Hit]:
-    return (await backend.read(backend.collection.search, vectors, k, parsed))[0]
+    found: list[list[Hit]] = await backend.read(backend.collection.search, vectors, k, parsed)
+    return found[0]
 
 
 def unit_vector(values: list[float], size: int) -> NDArray[np.float32]:
