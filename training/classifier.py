@@ -1,0 +1,62 @@
+"""The throw-away classifiers: one per head, trained with cross-entropy and left out of the bundle.
+
+Source: the classifier block of Ro & Choi's retrieval networks (HDhE, IEEE Access 2020), with its initialisation.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from retrieval.networks import Ensemble
+
+HIDDEN = 512
+
+
+def _logits(features: int, classes: int) -> nn.Linear:
+    """A last layer that starts almost at zero, so that all classes begin equally likely."""
+    layer = nn.Linear(features, classes)
+    nn.init.normal_(layer.weight, std=0.001)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def class_block(features: int, classes: int) -> nn.Sequential:
+    """Linear - batch norm - LeakyReLU(0.1) - Dropout(0.5) - Linear.
+
+    Maps float[n, features] to logits float[n, classes]. In train mode n must be at least 2, as for any batch norm
+    over single values.
+    """
+    hidden = nn.Linear(features, HIDDEN)
+    nn.init.kaiming_normal_(hidden.weight, mode="fan_out")
+    nn.init.zeros_(hidden.bias)
+    norm = nn.BatchNorm1d(HIDDEN)
+    nn.init.normal_(norm.weight, mean=1.0, std=0.02)
+    nn.init.zeros_(norm.bias)
+    return nn.Sequential(hidden, norm, nn.LeakyReLU(0.1), nn.Dropout(0.5), _logits(HIDDEN, classes))
+
+
+class ClassifiedEnsemble(nn.Module):
+    """An ensemble and a classifier per head, as one module: what is trained, wrapped and checkpointed.
+
+    A head with the reduction `penultimate` is classified straight from its feature, every other one through a class
+    block (the plus of `penultimate+`).
+    """
+
+    def __init__(self, network: Ensemble, classes: int) -> None:
+        super().__init__()
+        self.network = network
+        self.classifiers = nn.ModuleList(
+            _logits(size, classes) if head.reduction == "penultimate" else class_block(size, classes)
+            for head, size in zip(network.spec.heads, network.feature_sizes, strict=True)
+        )
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """images: float[n, 3, h, w], normalised. Returns each head's logits float[n, classes]."""
+        features = self.network(images)
+        return tuple(classify(f) for classify, f in zip(self.classifiers, features, strict=True))
+
+
+def summed_cross_entropy(logits: tuple[Tensor, ...], labels: Tensor) -> Tensor:
+    """The sum over heads of the mean cross-entropy (HDhE: equal weights). labels: int64[n]. Returns a scalar."""
+    return torch.stack([nn.functional.cross_entropy(head.float(), labels) for head in logits]).sum()

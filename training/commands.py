@@ -1,0 +1,49 @@
+"""`hdhe train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe file, or the name of a packaged one: cub200_hdhe, ...")
+    ],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Replace one value of the recipe: schedule.epochs=5. Repeatable.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder; default: runs/NAME OF THE RECIPE.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+) -> None:
+    """Train a network by a recipe; leaves a run folder with the model in its bundle/."""
+    # Imported here, so that `hdhe --help` does not wait for torch.
+    from training.loop import TrainingFailedError
+    from training.loop import train as train_recipe
+    from training.recipe_file import load_recipe
+
+    loaded = load_recipe(recipe, set_ or ())
+    folder = out or Path("runs") / loaded.name
+    try:
+        train_recipe(loaded, folder, resume=resume, report=lambda line: typer.echo(line, err=True))
+    except TrainingFailedError as error:
+        typer.echo(f"hdhe: {error}", err=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        typer.echo("hdhe: stopped; the same command with --resume goes on from the last checkpoint", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(folder / "bundle")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this package's commands to the front door."""
+    app.command("train")(train)

@@ -1,0 +1,86 @@
+"""What a run tells about itself, an epoch at a time: metrics.jsonl, TensorBoard and a plot."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+from training.run_folder import RunFolder, write_whole
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One line of metrics.jsonl.
+
+    epoch: counted from 1. loss: mean over images of the sum over heads. accuracy: per head, of the training images as
+    they were trained on. rates: learning rate of each parameter group in the epoch's last step. seconds: of training,
+    without validation. validation: a score as in the bundle, or None where the epoch was not validated.
+    """
+
+    epoch: int
+    loss: float
+    accuracy: list[float]
+    rates: dict[str, float]
+    images_per_second: float
+    seconds: float
+    validation: dict[str, Any] | None
+
+
+class MetricsLog:
+    """Appends epochs to the files of a run. A crash loses at most the line being written."""
+
+    def __init__(self, folder: RunFolder, *, epochs_done: int) -> None:
+        """epochs_done: lines of later epochs, which a killed run may have left, are dropped."""
+        self._folder = folder
+        self.lines = [line for line in read_metrics(folder) if line["epoch"] <= epochs_done]
+        write_whole(folder.metrics, "".join(json.dumps(line) + "\n" for line in self.lines))
+        self._board = SummaryWriter(str(folder.tensorboard), purge_step=epochs_done + 1)
+
+    def add(self, metrics: EpochMetrics) -> None:
+        """Write one epoch."""
+        line = asdict(metrics)
+        self.lines.append(line)
+        with self._folder.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        for name, value in _scalars(metrics).items():
+            self._board.add_scalar(name, value, metrics.epoch)
+        self._board.flush()
+
+    def last_in_words(self, epochs: int) -> str:
+        """The newest line for people."""
+        line = self.lines[-1]
+        accuracy = " ".join(f"{100 * value:.1f}" for value in line["accuracy"])
+        said = f"epoch {line['epoch']}/{epochs}: loss {line['loss']:.3f}, accuracy {accuracy}"
+        if line["validation"] is not None:
+            said += ", validation " + " ".join(
+                f"R@{k} {100 * v:.1f}" for k, v in line["validation"]["recall"].items()
+            )
+        return f"{said}, {line['images_per_second']:.0f} img/s"
+
+    def close(self) -> None:
+        """Write what TensorBoard still holds back."""
+        self._board.close()
+
+
+def read_metrics(folder: RunFolder) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl; a last line that a crash cut short is left out."""
+    if not folder.metrics.exists():
+        return []
+    text = folder.metrics.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _scalars(metrics: EpochMetrics) -> dict[str, float]:
+    scalars = {"loss": metrics.loss, "images_per_second": metrics.images_per_second}
+    scalars |= {f"accuracy/head{number}": value for number, value in enumerate(metrics.accuracy, 1)}
+    scalars |= {f"rate/{name}": value for name, value in metrics.rates.items()}
+    if metrics.validation is not None:
+        scalars |= {f"validation/recall@{k}": value for k, value in metrics.validation["recall"].items()}
+        scalars["validation/map_at_r"] = metrics.validation["map_at_r"]
+    return scalars

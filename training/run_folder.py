@@ -1,0 +1,127 @@
+"""The folder of a training run: what lies in it, and when a run may start or go on there.
+
+    RUN/
+      recipe.yaml       every value the run uses
+      metrics.jsonl     one line an epoch; tensorboard/ and curves.png show the same
+      checkpoint/       the state to go on from
+      best.safetensors  only with keep: best; the network of the best epoch so far
+      bundle/           the model; there only when the run has finished
+
+Each file is written beside its place, synced and renamed, so a crash leaves the old or the new one whole.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from retrieval.errors import UserError
+from training.recipe import Recipe
+from training.recipe_file import dump_recipe, first_difference, load_recipe
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths of one run."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe; it marks the folder as a run's."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line, one line an epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def curves(self) -> Path:
+        """The plot of loss, accuracy and recall."""
+        return self.path / "curves.png"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoint"
+
+    @property
+    def best(self) -> Path:
+        """The network of the best epoch so far."""
+        return self.path / "best.safetensors"
+
+    @property
+    def bundle(self) -> Path:
+        """The finished model."""
+        return self.path / "bundle"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has ended; the bundle is written last and at once."""
+        return (self.bundle / "model.json").is_file()
+
+    def open(self, recipe: Recipe, *, resume: bool) -> None:
+        """Claim the folder for a new run, or check that the run in it may go on with this recipe.
+
+        Raises UserError: the folder is taken, holds nothing to resume, or belongs to another recipe.
+        """
+        if resume:
+            self._check_same(recipe)
+            return
+        if self.recipe.exists():
+            raise UserError(
+                f"{self.path} already holds a run; add --resume to go on with it, or give another --out"
+            )
+        if (self.path.is_dir() and any(self.path.iterdir())) or self.path.is_file():
+            raise UserError(f"{self.path} is in use by something else; give another --out")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be made: {error.strerror}; give another --out") from error
+        write_whole(self.recipe, dump_recipe(recipe))
+
+    def _check_same(self, recipe: Recipe) -> None:
+        if not self.recipe.exists():
+            raise UserError(f"there is no run in {self.path} to resume; leave out --resume to start one")
+        difference = first_difference(load_recipe(self.recipe), recipe)
+        if difference is not None:
+            raise UserError(f"{self.path} was started with another recipe: {difference}; give another --out")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a text file at once: whoever reads it, even after a power cut, sees the old or the new content."""
+    beside = path.with_name(f".{path.name}.tmp")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    sync(path.parent)
+
+
+def write_weights(path: Path, weights: dict[str, Tensor]) -> None:
+    """Replace a safetensors file at once."""
+    beside = path.with_name(f".{path.name}.tmp")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, beside)
+    sync(beside)
+    beside.replace(path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
