@@ -15,11 +15,9 @@ from typing import TypeAlias
 from torch import Tensor, nn
 
 from retrieval.errors import NetworkError
+from retrieval.transforms import IMAGENET_MEAN, IMAGENET_STD
 
 GROUPS = ("B1", "B2", "B3", "B4")
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Triple: TypeAlias = tuple[float, float, float]
 

@@ -1,0 +1,60 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from retrieval.errors import NetworkError
+from retrieval.networks.spec import EnsembleSpec, HeadSpec
+from retrieval.networks.spec_check import check_spec
+
+GOOD = EnsembleSpec("resnet50", "B2", (HeadSpec(), HeadSpec("res3_2")))
+
+
+def test_a_good_spec_passes() -> None:
+    check_spec(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"backbone": "vgg16"}, "backbone must be one of .*; got 'vgg16'"),
+        ({"backbone": ""}, "backbone must be one of"),
+        ({"share_until": "B5"}, "share_until must be one of B1, B2, B3; got 'B5'"),
+        ({"share_until": "B4"}, "share_until must be one of"),
+        (
+            {"share_until": "B3"},
+            r"heads\[1\].last_block 'res3_2' lies in the trunk, which is shared until B3",
+        ),
+        ({"heads": ()}, "at least one head"),
+    ],
+)
+def test_an_ensemble_that_cannot_be_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(NetworkError, match=message):
+        check_spec(replace(GOOD, **change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"last_block": "res4_4"}, r"heads\[0\].last_block 'res4_4' does not exist"),
+        ({"last_block": "res5_1"}, r"heads\[0\].last_block must look like"),
+        ({"last_block": "res2_4"}, r"heads\[0\].last_block 'res2_4' lies in the trunk"),
+        ({"last_block": "res1_1"}, r"heads\[0\].last_block 'res1_1' lies in the trunk"),
+        ({"stride": 0}, r"heads\[0\].stride must be one of 1, 2; got 0"),
+        ({"stride": 3}, r"heads\[0\].stride must be one of 1, 2; got 3"),
+        (
+            {"reduction": "pca"},
+            r"heads\[0\].reduction must be one of none, linear, penultimate, penultimate\+",
+        ),
+        ({"pool": "median"}, r"heads\[0\].pool must be one of avg, max, gem, avg\+max; got 'median'"),
+        ({"lr": 0.0}, r"heads\[0\].lr must be a positive number; got 0.0"),
+        ({"lr": -1.0}, r"heads\[0\].lr must be"),
+        ({"lr": float("nan")}, r"heads\[0\].lr must be"),
+        ({"lr": float("inf")}, r"heads\[0\].lr must be"),
+    ],
+)
+def test_a_head_that_cannot_be_is_refused_in_one_line(change: dict[str, Any], message: str) -> None:
+    spec = replace(GOOD, heads=(replace(HeadSpec(), **change),))
+    with pytest.raises(NetworkError, match=message) as raised:
+        check_spec(spec)
+    assert "\n" not in str(raised.value)
