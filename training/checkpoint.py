@@ -76,9 +76,8 @@ def save_checkpoint(folder: Path, accelerator: Accelerator, progress: Progress) 
                 shutil.rmtree(old)
     except (OSError, SafetensorError, RuntimeError) as error:
         # torch reports a full disk as a RuntimeError of its zip writer.
-        reason = str(error).splitlines()[0]
         raise UserError(
-            f"{folder} cannot take a checkpoint: {reason}; free some space and add --resume"
+            f"{folder} cannot take a checkpoint: {_reason(error)}; free some space and add --resume"
         ) from error
 
 
@@ -98,6 +97,7 @@ def load_checkpoint(folder: Path, accelerator: Accelerator, report: Callable[[st
             progress = Progress(**json.loads((checkpoint / _PROGRESS).read_text()))
             accelerator.load_state(str(checkpoint))
         except (
+            EOFError,
             OSError,
             ValueError,
             KeyError,
@@ -106,9 +106,13 @@ def load_checkpoint(folder: Path, accelerator: Accelerator, report: Callable[[st
             SafetensorError,
             pickle.UnpicklingError,
         ) as error:
-            report(f"{checkpoint} cannot be read ({str(error).splitlines()[0]}); trying the one before")
+            report(f"{checkpoint} cannot be read ({_reason(error)}); trying the one before")
             continue
         return progress
     if found:
         raise UserError(f"none of the checkpoints in {folder} can be read; start again with another --out")
     return None
+
+
+def _reason(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

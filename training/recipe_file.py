@@ -51,12 +51,14 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     places = {key: f"{file}, line {line}" for key, line in _lines(root, (), file)}
     for override in overrides:
         key = _apply(values, override)
+        for length in range(1, len(key)):
+            places.setdefault(key[:length], f"--set {override}")
         places[key] = f"--set {override}"
     values.setdefault("name", file.stem)
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError(_problem(error.errors()[0], places, file)) from error
+        raise RecipeError(_problem(error.errors(), places, file)) from error
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -138,17 +140,22 @@ def _apply(values: dict[str, Any], override: str) -> Key:
     return key
 
 
-def _problem(error: ErrorDetails, places: dict[Key, str], file: Path) -> str:
+def _problem(errors: list[ErrorDetails], places: dict[Key, str], file: Path) -> str:
     """One line: the dotted key, what is wrong, what was given, and where it was written."""
-    # A field with several types puts the name of the type that it tried between the keys; those stand in no file.
+    # A value that may have several types gives an error for each; the one that got furthest into it is meant.
+    error = max(errors, key=lambda error: len(_key(error, places)))
+    key = _key(error, places)
+    place = next(places[key[:n]] for n in range(len(key), -1, -1) if key[:n] in places)
+    return f"{_say(error, '.'.join(key) or 'the recipe', key)} ({place})"
+
+
+def _key(error: ErrorDetails, places: dict[Key, str]) -> Key:
+    """Where in the file; between the keys Pydantic puts the names of types that it tried, which stand in no file."""
     key: Key = ()
     for part in map(str, error["loc"]):
-        known = (*key, part) in places
-        if known or error["type"] in ("missing", "extra_forbidden", "unexpected_keyword_argument"):
+        if (*key, part) in places or error["type"] == "missing":
             key = (*key, part)
-    place = next(places[key[:n]] for n in range(len(key), -1, -1) if key[:n] in places)
-    dotted = ".".join(key) or "the recipe"
-    return f"{_say(error, dotted, key)} ({place})"
+    return key
 
 
 _BOUNDS = {
@@ -170,12 +177,15 @@ def _say(error: ErrorDetails, dotted: str, key: Key) -> str:
         return f"{dotted} is not a key of a recipe; {hint}"
     if kind == "value_error":
         # Raised by the recipe's own checks, which say everything.
-        return f"{dotted} {context['error']}" if dotted != "the recipe" else str(context["error"])
+        said = str(context["error"])
+        return f"{dotted} {said}" if said.startswith("must ") else f"{dotted}: {said}"
     if kind in _BOUNDS:
         name, text = _BOUNDS[kind]
-        return f"{dotted} {text.format(context[name])}; got {given!r}"
-    said = error["msg"][0].lower() + error["msg"][1:]
-    return f"{dotted}: {said.removeprefix('input ')}; got {given!r}"
+        bound = context[name]
+        said = f"{bound:g}" if isinstance(bound, float) else bound
+        return f"{dotted} {text.format(said)}; got {given!r}"
+    message = error["msg"][0].lower() + error["msg"][1:]
+    return f"{dotted}: {message.removeprefix('input ')}; got {given!r}"
 
 
 def _names(key: Key) -> list[str]:
