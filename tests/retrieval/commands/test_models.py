@@ -1,4 +1,5 @@
 import json
+from itertools import product
 
 import pytest
 import typer
@@ -31,11 +32,17 @@ def test_json_is_a_list_of_objects_with_the_published_count() -> None:
     ]
 
 
-def test_everything_is_listed_once() -> None:
+def test_everything_is_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Three of the backbones, to be quick.
+    backbones = ("resnet18", "efficientnet_lite0", "mobilenet_v3_small")
+    monkeypatch.setattr("retrieval.networks.BACKBONES", backbones)
     rows = json.loads(run("--json"))
-    assert sorted((row["preset"], row["backbone"]) for row in rows) == sorted(
-        (preset, backbone) for preset in PRESETS for backbone in BACKBONES
-    )
+    assert [(row["backbone"], row["preset"]) for row in rows] == list(product(backbones, PRESETS))
+
+
+def test_one_preset_is_listed_on_every_backbone() -> None:
+    rows = json.loads(run("--json", "--preset", "single"))
+    assert [(row["backbone"], row["preset"]) for row in rows] == list(product(BACKBONES, ["single"]))
 
 
 def test_the_table_says_what_the_json_says() -> None:

@@ -19,7 +19,8 @@ from retrieval.networks.weights import imagenet_state_dict
 @pytest.fixture(scope="module")
 def published() -> nn.Module:
     torch.manual_seed(1)
-    return resnet18().eval()
+    network: nn.Module = resnet18().eval()
+    return network
 
 
 def pooled(network: nn.Module, images: Tensor) -> Tensor:
