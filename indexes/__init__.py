@@ -10,6 +10,7 @@ from indexes.collection import (
     Scalar,
     Upserted,
 )
+from indexes.collection_check import CheckReport
 from indexes.errors import (
     CollectionError,
     CollectionLockedError,
@@ -24,7 +25,7 @@ from indexes.faiss_index import FaissIndex
 from indexes.filter_parsing import parse_filter
 from indexes.filters import Filter
 from indexes.item_checks import check_id
-from indexes.local_collection import CheckReport, LocalCollection
+from indexes.local_collection import LocalCollection
 
 __all__ = [
     "Attributes",

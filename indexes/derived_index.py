@@ -62,7 +62,7 @@ class DerivedIndex:
     """The index of one collection. `changing` is held by whoever changes rows and index together."""
 
     def __init__(self, rows: ItemRows, path: Path) -> None:
-        """Load the index from its file, or build it from the rows with a logged warning."""
+        """Load the index from its file, or build it from the rows with a logged warning; `loaded` says which."""
         self.changing = RLock()
         self._rows = rows
         self._path = path
@@ -70,6 +70,9 @@ class DerivedIndex:
         self._sequence = 0
         self._saved_sequence = -1
         self._in_step = True
+        # Asked once: the index itself will take some of it.
+        self._memory, self._gpu_memory = machine_memory(), gpu_memory()
+        self.loaded = True
         self._state = _State(FaissIndex.empty(rows.settings.embedding_size))
         try:
             header, index = read_index_file(path, rows.settings.collection)
@@ -85,6 +88,7 @@ class DerivedIndex:
                 items, clock = rows.count(connection), rows.sequence(connection)
             if clock > 0:
                 logger.warning("%s: building the index of %d items anew: %s", path, items, error)
+            self.loaded = False
             self.renew()
 
     @property
@@ -232,7 +236,10 @@ class DerivedIndex:
             self._saved_sequence = -1
 
     def measure(self) -> dict[int, float]:
-        """Measure recall against exact search now, on a sample; widens the search if it is too low."""
+        """Measure recall against exact search now, on a sample; widens the search if it is too low.
+
+        Writes that come in meanwhile may show as neighbours missed; hold `changing` where that matters.
+        """
         state = self._state
         with self._rows.database.reading() as connection:
             keys = self._rows.keys(connection)
@@ -300,7 +307,7 @@ class DerivedIndex:
     def _wanted(self, items: int) -> IndexKind:
         settings = self._rows.settings
         return choose_kind(
-            settings.index, items, settings.embedding_size, memory=machine_memory(), gpu_memory=gpu_memory()
+            settings.index, items, settings.embedding_size, memory=self._memory, gpu_memory=self._gpu_memory
         )
 
     def _batches(self, connection: sqlite3.Connection) -> Iterator[tuple[Keys, Vectors]]:

@@ -23,6 +23,9 @@ import faiss
 from indexes.faiss_index import FaissIndex
 from indexes.index_kinds import KINDS
 
+INDEX_NAME = "index.faiss"
+"""In a collection's folder."""
+
 _MAGIC = b"HDHEIDX1"
 """The digit is the version of the format; a file of another version is rebuilt like a damaged one."""
 

@@ -24,6 +24,9 @@ from indexes.errors import CollectionError, StorageError, UnknownItemError
 from indexes.filters import Filter
 from indexes.sqlite_database import Database, storage_errors
 
+DATABASE_NAME = "collection.sqlite"
+"""In a collection's folder."""
+
 FORMAT = 1
 BATCH = 4096
 """Vectors that are held at a time while many are read."""

@@ -9,11 +9,7 @@ beside writes; each answers with items of one moment.
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
-import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Self
@@ -22,38 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.collection import Collection, CollectionStats, Hit, Item, NewItem, Upserted
+from indexes.collection_check import CheckReport, check
+from indexes.collection_snapshot import write_snapshot
+from indexes.consistent_search import search
 from indexes.derived_index import DerivedIndex, StoppedError
 from indexes.errors import CollectionError, ForeignModelError, StorageError
-from indexes.exact_search import NO_KEY
 from indexes.filters import Filter
-from indexes.index_file import IndexFileError, read_index_header, sync_folder
+from indexes.index_file import INDEX_NAME, IndexFileError, read_index_header, sync_folder
 from indexes.index_kinds import AUTO, check_choice
 from indexes.item_checks import check_id, checked_items, checked_queries
-from indexes.item_rows import ItemRows, unknown
+from indexes.item_rows import DATABASE_NAME, ItemRows, unknown
 from indexes.lock import FolderLock
 
 logger = logging.getLogger(__name__)
 
-_DATABASE, _INDEX = "collection.sqlite", "index.faiss"
-_CANDIDATES_AT_ONCE = 1 << 17
 _MOST_EMBEDDING_SIZE = 1 << 16
-
-
-@dataclass(frozen=True)
-class CheckReport:
-    """Whether rows and index agree. problems: one line each; empty if all is well."""
-
-    items: int
-    indexed: int
-    sequence: int
-    index_kind: str
-    index_recall: dict[int, float]
-    problems: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether there are no problems."""
-        return not self.problems
 
 
 class LocalCollection(Collection):
@@ -63,10 +42,14 @@ class LocalCollection(Collection):
         self._folder = folder
         self._rows = rows
         self._lock = lock
-        self._index = DerivedIndex(rows, folder / _INDEX)
+        self._index = DerivedIndex(rows, folder / INDEX_NAME)
         self._upkeep: Thread | None = None
         self._upkeep_lock = Lock()
         self._closed = False
+        if self._writable:
+            if not self._index.loaded:
+                self._index.save()
+            self._look_after_index()
 
     @classmethod
     def create(
@@ -90,12 +73,12 @@ class LocalCollection(Collection):
         lock = FolderLock(folder)
         try:
             rows = ItemRows.create(
-                folder / _DATABASE,
+                folder / DATABASE_NAME,
                 embedding_size=embedding_size,
                 model_fingerprint=model_fingerprint,
                 index=index,
             )
-            (folder / _INDEX).unlink(missing_ok=True)
+            (folder / INDEX_NAME).unlink(missing_ok=True)
             sync_folder(folder)
             sync_folder(folder.absolute().parent)
             return cls._opened(folder, rows, lock, model_fingerprint)
@@ -113,11 +96,11 @@ class LocalCollection(Collection):
         none, CollectionLockedError, ForeignModelError, StorageError.
         """
         folder = Path(folder)
-        if not (folder / _DATABASE).is_file():
+        if not (folder / DATABASE_NAME).is_file():
             raise CollectionError(f"{folder}: no collection is there; make one with `hdhe index build`")
         lock = None if read_only else FolderLock(folder)
         try:
-            rows = ItemRows(folder / _DATABASE, read_only=read_only)
+            rows = ItemRows(folder / DATABASE_NAME, read_only=read_only)
             return cls._opened(folder, rows, lock, model_fingerprint)
         except BaseException:
             if lock is not None:
@@ -218,50 +201,7 @@ class LocalCollection(Collection):
         queries = checked_queries(vectors, self.embedding_size)
         if k < 1:
             raise CollectionError(f"k must be at least 1; got {k}")
-        hits: list[list[Hit]] = []
-        step = max(1, _CANDIDATES_AT_ONCE // min(k, max(1, len(self._index))))
-        for start in range(0, len(queries), step):
-            hits.extend(self._search(queries[start : start + step], k, filter))
-        return hits
-
-    def _search(self, queries: NDArray[np.float32], k: int, filter: Filter | None) -> list[list[Hit]]:
-        for _ in range(3):
-            found = self._try_search(queries, k, filter)
-            if found is not None:
-                return found
-        # Writes came between index and rows each time; keep them out for once, and leave nothing to the
-        # index.
-        with self._index.changing:
-            found = self._try_search(queries, k, filter, exact=True)
-        assert found is not None
-        return found
-
-    def _try_search(
-        self, queries: NDArray[np.float32], k: int, filter: Filter | None, *, exact: bool = False
-    ) -> list[list[Hit]] | None:
-        """The hits, or None if a write came between index and rows so that some are missing."""
-        with self._rows.database.reading() as connection:
-            self._index.refresh(connection, follow=not self._writable)
-            asked, k = k, min(k, self._rows.count(connection) if exact else max(1, len(self._index)))
-            if exact:
-                scores, keys = self._index.exactly(connection, queries, max(k, 1), filter)
-            elif filter is not None:
-                scores, keys = self._index.nearest_among(connection, queries, k, filter)
-            else:
-                scores, keys = self._index.nearest(connection, queries, k)
-            items = self._rows.by_key(connection, np.unique(keys[keys != NO_KEY]))
-            hits = [
-                [
-                    Hit(item.id, float(score), item.label, item.attributes)
-                    for score, key in zip(row_scores, row_keys, strict=True)
-                    if (item := items.get(key)) is not None
-                ]
-                for row_scores, row_keys in zip(scores.tolist(), keys.tolist(), strict=True)
-            ]
-            fewest = min(map(len, hits), default=asked)
-            if fewest < asked and not exact and fewest < min(asked, self._rows.count(connection, filter)):
-                return None
-        return hits
+        return search(self._rows, self._index, queries, k, filter, follow=not self._writable)
 
     def labelled(self) -> tuple[NDArray[np.float32], list[str], int]:
         """See Collection."""
@@ -287,9 +227,9 @@ class LocalCollection(Collection):
         index_kind is `none` where there is no usable index file; the next opening makes one.
         """
         folder = Path(folder)
-        rows = ItemRows(folder / _DATABASE, read_only=True)
+        rows = ItemRows(folder / DATABASE_NAME, read_only=True)
         try:
-            header = read_index_header(folder / _INDEX)
+            header = read_index_header(folder / INDEX_NAME)
             kind, recall = header.kind, header.recall
         except IndexFileError:
             kind, recall = "none", {}
@@ -300,8 +240,7 @@ class LocalCollection(Collection):
 
     def measure_index(self) -> dict[int, float]:
         """Measure {k: recall of the index against exact search} now, on a sample; it is stored with the index."""
-        self._index.measure()
-        return self._index.recall
+        return self._index.measure()
 
     def optimise(self) -> None:
         """Build the index that suits the present items, measure and save it; searches and writes go on
@@ -315,57 +254,11 @@ class LocalCollection(Collection):
 
     def check(self) -> CheckReport:
         """Read everything once and compare: the database with itself, the index with the rows."""
-        problems: list[str] = []
-        with self._index.changing, self._rows.database.reading() as connection:
-            self._index.refresh(connection, follow=not self._writable)
-            problems.extend(f"database: {line}" for line in self._rows.damage(connection))
-            rows, indexed = self._rows.keys(connection), self._index.keys()
-            sequence = self._rows.sequence(connection)
-            missing, surplus = np.setdiff1d(rows, indexed), np.setdiff1d(indexed, rows)
-            if len(missing):
-                problems.append(f"index: {len(missing)} items are missing from it")
-            if len(surplus):
-                problems.append(f"index: it holds {len(surplus)} vectors without an item")
-            lengths = [
-                np.linalg.norm(vectors, axis=1) for _, vectors in self._rows.vector_batches(connection)
-            ]
-            wrong = int(sum((~(np.abs(part - 1) < 0.01)).sum() for part in lengths))
-            if wrong:
-                problems.append(
-                    f"database: {wrong} vectors are damaged (not of length 1); upsert their items again"
-                )
-        recall = self._index.measure()
-        if self._index.kind == "flat" and any(value < 1 for value in recall.values()):
-            problems.append(
-                "index: an exact index does not find the nearest vectors; delete index.faiss to rebuild it"
-            )
-        return CheckReport(len(rows), len(indexed), sequence, self._index.kind, recall, tuple(problems))
+        return check(self._rows, self._index, follow=not self._writable)
 
     def snapshot(self, folder: Path | str) -> int:
-        """See Collection. The folder must not exist or be empty; it appears whole or, after a crash, not at all."""
-        folder = Path(folder).absolute()
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise CollectionError(f"{folder}: a snapshot needs a new or empty folder; choose another")
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-            try:
-                # The index first: one that is behind its rows catches up when opened, one ahead of them is
-                # refused.
-                name = uuid.uuid4().hex
-                self._index.write(temporary / _INDEX, name)
-                sequence = self._rows.copy(temporary / _DATABASE, name)
-                temporary.chmod(0o755)
-                sync_folder(temporary)
-                temporary.rename(folder)
-                sync_folder(folder.parent)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
-        except (OSError, RuntimeError) as error:
-            raise StorageError(
-                f"{folder}: no snapshot was written ({error}); free space or choose another"
-            ) from error
-        return sequence
+        """See Collection. The folder must be new or empty; it appears whole or, after a crash, not at all."""
+        return write_snapshot(self._rows, self._index, Path(folder))
 
     def close(self) -> None:
         """See Collection."""
@@ -377,9 +270,12 @@ class LocalCollection(Collection):
         if self._upkeep is not None:
             self._upkeep.join()
         try:
-            if self._writable:
-                self._index.finish()
-            self._rows.database.close()
+            with self._index.changing:
+                try:
+                    if self._writable:
+                        self._index.finish()
+                finally:
+                    self._rows.database.close()
         finally:
             if self._lock is not None:
                 self._lock.release()
@@ -428,7 +324,7 @@ def _stats(
 
 
 def _bytes(folder: Path) -> int:
-    names = (_DATABASE, f"{_DATABASE}-wal", _INDEX)
+    names = (DATABASE_NAME, f"{DATABASE_NAME}-wal", INDEX_NAME)
     return sum(path.stat().st_size for path in map(folder.joinpath, names) if path.exists())
 
 

@@ -1,0 +1,70 @@
+"""Hits of one moment from two things that change: the index names keys, the rows say what they are.
+
+Between the two a write may remove a row or add one that the index does not have yet. A search that comes out short
+for that reason is made again; if writes keep coming between, the rows alone answer it, exactly and in one transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.collection import Hit
+from indexes.derived_index import DerivedIndex
+from indexes.exact_search import NO_KEY
+from indexes.filters import Filter
+from indexes.item_rows import ItemRows
+
+Keys = NDArray[np.int64]
+Vectors = NDArray[np.float32]
+
+_HITS_AT_ONCE = 1 << 17
+_ATTEMPTS = 3
+
+
+def search(
+    rows: ItemRows, index: DerivedIndex, queries: Vectors, k: int, filter: Filter | None, *, follow: bool
+) -> list[list[Hit]]:
+    """The k best items for each of float32[q, d]. follow: another process may have written since the index was made."""
+    hits: list[list[Hit]] = []
+    step = max(1, _HITS_AT_ONCE // min(k, max(1, len(index))))
+    for start in range(0, len(queries), step):
+        hits.extend(_some(rows, index, queries[start : start + step], k, filter, follow=follow))
+    return hits
+
+
+def _some(
+    rows: ItemRows, index: DerivedIndex, queries: Vectors, k: int, filter: Filter | None, *, follow: bool
+) -> list[list[Hit]]:
+    for _ in range(_ATTEMPTS):
+        with rows.database.reading() as connection:
+            index.refresh(connection, follow=follow)
+            # Beyond what there is, k costs memory and finds nothing.
+            most = min(k, max(1, len(index)))
+            if filter is None:
+                scores, keys = index.nearest(connection, queries, most)
+            else:
+                scores, keys = index.nearest_among(connection, queries, most, filter)
+            hits = _hits(rows, connection, scores, keys)
+            fewest = min(map(len, hits), default=k)
+            if fewest == k or fewest == min(k, rows.count(connection, filter)):
+                return hits
+    with rows.database.reading() as connection:
+        most = min(k, rows.count(connection, filter))
+        scores, keys = index.exactly(connection, queries, max(1, most), filter)
+        return _hits(rows, connection, scores, keys)
+
+
+def _hits(rows: ItemRows, connection: sqlite3.Connection, scores: Vectors, keys: Keys) -> list[list[Hit]]:
+    """The items of these keys with their scores, without those that have no row."""
+    items = rows.by_key(connection, np.unique(keys[keys != NO_KEY]))
+    return [
+        [
+            Hit(item.id, score, item.label, item.attributes)
+            for score, key in zip(row_scores, row_keys, strict=True)
+            if (item := items.get(key)) is not None
+        ]
+        for row_scores, row_keys in zip(scores.tolist(), keys.tolist(), strict=True)
+    ]

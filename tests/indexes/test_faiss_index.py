@@ -1,0 +1,166 @@
+from threading import Event, Thread
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from indexes.exact_search import NO_KEY, exact_search
+from indexes.faiss_index import FaissIndex, gpu_memory, gpus, training_size
+from indexes.index_kinds import KINDS
+from tests.indexes.unit_vectors import unit_vectors
+
+N, D = 1500, 16
+NAMES = tuple(KINDS)
+
+
+def built(
+    name: str, n: int = N, gpu: bool | None = False
+) -> tuple[FaissIndex, NDArray[np.int64], NDArray[np.float32]]:
+    vectors = unit_vectors(n, D)
+    # Keys that are neither dense nor ordered like the vectors.
+    keys = np.random.default_rng(3).permutation(10 * n)[:n].astype(np.int64)
+    index = FaissIndex.build(KINDS[name], D, vectors, [(keys, vectors)], items=n, gpu=gpu)
+    return index, keys, vectors
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_finds_what_exact_search_finds(name: str) -> None:
+    index, keys, vectors = built(name)
+    queries = unit_vectors(50, D, seed=9)
+    index.effort *= 4
+    # Lossy kinds are asked for spare candidates, which the collection re-ranks.
+    _, found = index.search(queries, index.kind.candidates(10))
+    _, true = exact_search(queries, [(keys, vectors)], 10)
+    shared = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.tolist(), true.tolist(), strict=True)])
+    assert shared == 1 if name == "flat" else shared > 0.9
+    assert len(index) == N
+    assert index.keys().tolist() == sorted(keys.tolist())
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if KINDS[name].exact_scores])
+def test_scores_are_inner_products_best_first(name: str) -> None:
+    index, keys, vectors = built(name)
+    queries = unit_vectors(4, D, seed=9)
+    scores, found = index.search(queries, 20)
+    row = {int(key): vector for key, vector in zip(keys, vectors, strict=True)}
+    expected = [
+        [float(row[key] @ query) for key in near] for query, near in zip(queries, found.tolist(), strict=True)
+    ]
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
+    assert (np.diff(scores, axis=1) <= 0).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("removed", [10, 400])
+def test_removed_keys_are_gone_and_the_rest_is_found(name: str, removed: int) -> None:
+    index, keys, _ = built(name)
+    index.remove(keys[:removed])
+    scores, found = index.search(unit_vectors(3, D, seed=9), N)
+    for row in found.tolist():
+        assert sorted(row[: N - removed]) == sorted(keys[removed:].tolist())
+        assert row[N - removed :] == [NO_KEY] * removed
+    assert np.isneginf(scores[:, N - removed :]).all()
+    assert len(index) == N - removed
+    assert index.keys().tolist() == sorted(keys[removed:].tolist())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_added_vectors_are_found(name: str) -> None:
+    index, _, _ = built(name)
+    new = unit_vectors(300, D, seed=5)
+    index.add(np.arange(300) + 10 * N, new)
+    assert len(index) == N + 300
+    index.effort *= 4
+    _, found = index.search(new, index.kind.candidates(10))
+    hit = (found == (np.arange(300) + 10 * N)[:, None]).any(axis=1)
+    assert hit.mean() > 0.95
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_k_beyond_what_is_there(name: str) -> None:
+    index, _, _ = built(name)
+    _, found = index.search(unit_vectors(2, D, seed=9), N + 10)
+    assert (found != NO_KEY).sum(axis=1).tolist() == [N, N]
+    assert found.shape == (2, N + 10)
+
+
+def test_empty() -> None:
+    index = FaissIndex.empty(D)
+    scores, keys = index.search(unit_vectors(2, D), 3)
+    assert keys.tolist() == [[NO_KEY] * 3] * 2
+    assert np.isneginf(scores).all()
+    assert len(index) == 0
+
+
+def test_among_keys_is_exact() -> None:
+    index, keys, vectors = built("flat")
+    index.remove(keys[:5])
+    queries = unit_vectors(6, D, seed=9)
+    chosen = slice(5, 60)
+    scores, found = index.search(queries, 20, among=np.sort(keys[chosen]))
+    true_scores, true = exact_search(queries, [(keys[chosen], vectors[chosen])], 20)
+    assert found.tolist() == true.tolist()
+    np.testing.assert_allclose(scores, true_scores, atol=1e-6)
+    assert (index.search(queries, 2, among=np.empty(0, np.int64))[1] == NO_KEY).all()
+
+
+def test_a_graph_with_many_dead_vertices_wants_to_be_rebuilt() -> None:
+    index, keys, _ = built("hnsw", n=4000)
+    index.remove(keys[:900])
+    assert not index.wants_rebuild
+    index.remove(keys[900:1100])
+    assert index.wants_rebuild
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_searches_beside_changes(name: str) -> None:
+    """Removed before the threads start, a key must never come back; what stays must always be found."""
+    index, keys, vectors = built(name)
+    index.remove(keys[:100])
+    stop, wrong = Event(), list[str]()
+
+    def search() -> None:
+        while not stop.is_set():
+            _, found = index.search(vectors[700:708], 5)
+            if np.isin(found, keys[:100]).any() or (found == NO_KEY).any():
+                wrong.append(str(found))
+
+    threads = [Thread(target=search) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for i in range(40):
+        index.add(np.arange(10) + 10 * N + 10 * i, unit_vectors(10, D, seed=i))
+        index.remove(keys[100 + 10 * i : 110 + 10 * i])
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert len(index) == N - 100
+
+
+def test_training_sizes_are_bounded() -> None:
+    assert training_size(KINDS["flat"], 10**6) == 0
+    assert training_size(KINDS["sq8"], 300) == 300
+    assert training_size(KINDS["ivf"], 10**6) < 300_000
+
+
+@pytest.mark.skipif(gpus() > 0, reason="this machine has a GPU")
+def test_without_a_gpu_everything_is_on_the_cpu() -> None:
+    assert gpu_memory() is None
+    assert not built("flat", gpu=None)[0].on_gpu
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(gpus() == 0, reason="FAISS sees no GPU")
+@pytest.mark.parametrize("name", [name for name in NAMES if KINDS[name].on_gpu])
+def test_gpu_equals_cpu(name: str) -> None:
+    on_gpu, keys, _ = built(name, n=12_000, gpu=None)
+    on_cpu, _, _ = built(name, n=12_000, gpu=False)
+    assert on_gpu.on_gpu
+    for index in (on_gpu, on_cpu):
+        index.remove(keys[:2000])
+        index.effort *= 8
+    queries = unit_vectors(20, D, seed=9)
+    (_, gpu_keys), (_, cpu_keys) = on_gpu.search(queries, 10), on_cpu.search(queries, 10)
+    assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(gpu_keys, cpu_keys, strict=True)]) > 0.9
+    assert on_gpu.keys().tolist() == on_cpu.keys().tolist()
