@@ -1,0 +1,223 @@
+"""A class of the sample catalogue: one design of a vase, the same in all of its photos.
+
+Classes come in workshops. All vases of a workshop share their form and their glazes and differ in ornament,
+in proportions and in their handles; the motifs are shared by all workshops. So neither colour nor outline
+tells a class, and a network has to learn to look at ornament and proportion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from retrieval.datasets.pottery.arrays import Array, linear_rgb
+from retrieval.datasets.pottery.ornament import MOTIFS
+
+CLASSES_PER_WORKSHOP = 10
+GLAZES_PER_WORKSHOP = 5
+MOTIFS_PER_WORKSHOP = 4
+PROFILE_SAMPLES = 512
+
+# Outlines as (height, radius), both as a share of the vase's height; smoothed before use.
+FORMS: Mapping[str, tuple[tuple[float, float], ...]] = {
+    "amphora": (
+        (0, 0.13),
+        (0.06, 0.12),
+        (0.3, 0.25),
+        (0.58, 0.33),
+        (0.72, 0.28),
+        (0.82, 0.13),
+        (0.92, 0.11),
+        (1, 0.16),
+    ),
+    "bottle": ((0, 0.2), (0.1, 0.25), (0.32, 0.29), (0.5, 0.2), (0.62, 0.1), (0.9, 0.08), (1, 0.11)),
+    "globe": ((0, 0.17), (0.12, 0.28), (0.4, 0.4), (0.68, 0.34), (0.84, 0.17), (0.92, 0.16), (1, 0.2)),
+    "cylinder": ((0, 0.22), (0.05, 0.24), (0.5, 0.26), (0.86, 0.26), (0.94, 0.19), (1, 0.22)),
+    "trumpet": ((0, 0.2), (0.06, 0.18), (0.3, 0.13), (0.6, 0.16), (0.85, 0.24), (1, 0.33)),
+    "gourd": (
+        (0, 0.17),
+        (0.2, 0.3),
+        (0.38, 0.28),
+        (0.52, 0.16),
+        (0.68, 0.21),
+        (0.8, 0.19),
+        (0.9, 0.1),
+        (1, 0.11),
+    ),
+    "meiping": ((0, 0.15), (0.2, 0.17), (0.5, 0.27), (0.74, 0.35), (0.87, 0.27), (0.94, 0.11), (1, 0.13)),
+    "jar": ((0, 0.2), (0.2, 0.31), (0.5, 0.37), (0.78, 0.32), (0.88, 0.22), (1, 0.23)),
+    "tulip": ((0, 0.15), (0.15, 0.25), (0.4, 0.29), (0.65, 0.2), (0.8, 0.18), (1, 0.29)),
+    "beaker": (
+        (0, 0.25),
+        (0.1, 0.2),
+        (0.35, 0.16),
+        (0.44, 0.21),
+        (0.56, 0.21),
+        (0.64, 0.16),
+        (0.85, 0.2),
+        (1, 0.28),
+    ),
+}
+
+# Ground, ornament and trim, as sRGB codes.
+GLAZES: Mapping[str, tuple[str, str, str]] = {
+    "cobalt": ("e6e4dc", "24479a", "152a63"),
+    "celadon": ("a8c2a6", "4f7558", "e4e8d8"),
+    "terracotta": ("b9653f", "2c1e1a", "e2c8a0"),
+    "tenmoku": ("402c22", "c0934f", "8a4d26"),
+    "turquoise": ("3399a0", "0f3a52", "e8dcc0"),
+    "oxblood": ("8f2826", "e8cdab", "3b0f12"),
+    "ochre": ("d0a04c", "56301a", "f0e4c6"),
+    "slate": ("61717c", "e3e3dd", "2a333a"),
+    "rose": ("d8a398", "7a3043", "f4e6db"),
+    "moss": ("74823f", "2b3118", "dcd5a6"),
+    "ivory": ("eee2c7", "8c5a2d", "b5492f"),
+    "ink": ("2b3550", "cfd6e4", "b08a4a"),
+}
+
+
+@dataclass(frozen=True)
+class Frieze:
+    """A belt of ornament: heights as shares of the vase's, cells around it, and whether it is in the trim's
+    colour.
+    """
+
+    low: float
+    high: float
+    motif: str
+    repeats: int
+    variant: float
+    in_trim: bool
+
+
+@dataclass(frozen=True)
+class Handles:
+    """Loops of clay: how many (1 or 2), from which height to which, how far out, how thick (shares of the
+    height).
+    """
+
+    count: int
+    low: float
+    high: float
+    reach: float
+    thickness: float
+
+
+@dataclass(frozen=True, eq=False)
+class Glaze:
+    """Linear-light colours float32[3] of the ground, the ornament and the trim."""
+
+    name: str
+    ground: Array
+    ink: Array
+    trim: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Vase:
+    """A design. radius: float32[PROFILE_SAMPLES] from the foot to the rim, as shares of the height, which is 1.
+
+    glazes: those that the design is fired in; each photo shows one of them. gloss: 0 (matt) to 1 (mirror-like).
+    drip: height above which the trim's glaze has run down, 1 for none. speckle: strength of iron spots. lip: height
+    of the coloured rim and foot.
+    """
+
+    form: str
+    radius: Array
+    glazes: tuple[Glaze, ...]
+    friezes: tuple[Frieze, ...]
+    handles: Handles | None
+    gloss: float
+    drip: float
+    speckle: float
+    lip: float
+
+
+def design_vase(seed: int, number: int) -> Vase:
+    """Design class `number` of the catalogue of `seed`; it does not depend on how many classes there are."""
+    workshop, place = divmod(number, CLASSES_PER_WORKSHOP)
+    shared = np.random.default_rng([seed, 1, workshop])
+    own = np.random.default_rng([seed, 2, number])
+    # Going through the forms in a shuffled order makes neighbouring workshops differ.
+    turn, position = divmod(workshop, len(FORMS))
+    form = list(FORMS)[np.random.default_rng([seed, 3, turn]).permutation(len(FORMS))[position]]
+    glazes = [_glaze(str(name)) for name in shared.permutation(list(GLAZES))[:GLAZES_PER_WORKSHOP]]
+    radius = _profile(form, shared, own)
+    motifs = [str(name) for name in shared.permutation(list(MOTIFS))[:MOTIFS_PER_WORKSHOP]]
+    return Vase(
+        form=form,
+        radius=radius,
+        glazes=tuple(glazes),
+        friezes=_friezes(own, radius, motifs, place),
+        handles=_handles(form, own),
+        gloss=float(shared.uniform(0.35, 1.0)),
+        drip=float(own.uniform(0.72, 0.9)) if own.random() < 0.1 else 1.0,
+        speckle=float(shared.uniform(0, 0.5) * (shared.random() < 0.5)),
+        lip=float(shared.uniform(0.012, 0.03)),
+    )
+
+
+def _glaze(name: str) -> Glaze:
+    ground, ink, trim = (linear_rgb(code) for code in GLAZES[name])
+    return Glaze(name, ground, ink, trim)
+
+
+def _profile(form: str, shared: np.random.Generator, own: np.random.Generator) -> Array:
+    points = np.array(FORMS[form], dtype=np.float64)
+    height, radius = points[:, 0], points[:, 1]
+    radius = radius * shared.uniform(0.92, 1.1) * own.uniform(0.93, 1.08)
+    radius = radius * own.uniform(0.92, 1.09, len(radius))
+    height = height.copy()
+    height[1:-1] += own.uniform(-0.02, 0.02, len(height) - 2)
+    fine = np.linspace(-0.15, 1.15, round(PROFILE_SAMPLES * 1.3))
+    # Beyond the ends the outline goes on in its own direction, so that smoothing leaves foot and rim where
+    # they are.
+    slope_low = (radius[1] - radius[0]) / (height[1] - height[0])
+    slope_high = (radius[-1] - radius[-2]) / (height[-1] - height[-2])
+    line = np.interp(fine, height, radius)
+    line = np.where(fine < 0, radius[0] + slope_low * fine, line)
+    line = np.where(fine > 1, radius[-1] + slope_high * (fine - 1), line)
+    width = round(PROFILE_SAMPLES * 0.045)
+    bell = np.exp(-0.5 * (np.arange(-3 * width, 3 * width + 1) / width) ** 2)
+    smooth = np.convolve(line, bell / bell.sum(), mode="same")
+    sampled = np.interp(np.linspace(0, 1, PROFILE_SAMPLES), fine, smooth)
+    return np.maximum(sampled, 0.05).astype(np.float32)
+
+
+def _friezes(own: np.random.Generator, radius: Array, motifs: list[str], place: int) -> tuple[Frieze, ...]:
+    """A main belt where the vase is wide, and a narrow one below and above it.
+
+    The workshop's first two motifs take turns in the main belt, so that half of its vases share the most visible
+    one; the rest is in the belts' heights, the number and the variant of the cells, and in the narrow belts.
+    """
+    widest = float(np.clip(np.argmax(radius) / PROFILE_SAMPLES, 0.32, 0.66))
+    middle = widest + own.uniform(-0.07, 0.07)
+    tall = own.uniform(0.11, 0.22)
+    gaps = own.uniform(0.02, 0.08, 2)
+    narrow = own.uniform(0.04, 0.1, 2)
+    pick = own.permutation(motifs)
+    low, high = middle - tall / 2, middle + tall / 2
+    belts = [(low, high, motifs[place % 2])]
+    if own.random() < 0.8:
+        belts.append((low - gaps[0] - narrow[0], low - gaps[0], str(pick[0])))
+    if own.random() < 0.8:
+        belts.append((high + gaps[1], high + gaps[1] + narrow[1], str(pick[1])))
+    friezes = []
+    for bottom, top, motif in belts:
+        bottom, top = max(bottom, 0.03), min(top, 0.95)
+        if top - bottom < 0.03:
+            continue
+        around = 2 * np.pi * float(radius[round((bottom + top) / 2 * (PROFILE_SAMPLES - 1))])
+        repeats = max(round(around / (MOTIFS[motif][1] * (top - bottom)) * own.uniform(0.7, 1.3)), 3)
+        friezes.append(Frieze(bottom, top, motif, repeats, float(own.random()), bool(own.random() < 0.3)))
+    return tuple(friezes)
+
+
+def _handles(form: str, own: np.random.Generator) -> Handles | None:
+    count = int(own.choice([0, 1, 2], p=[0.7, 0.1, 0.2]))
+    if count == 0 or form in ("trumpet", "beaker"):
+        return None
+    low, high = own.uniform(0.5, 0.62), own.uniform(0.82, 0.93)
+    return Handles(count, low, high, own.uniform(0.08, 0.18), own.uniform(0.018, 0.03))
