@@ -36,6 +36,9 @@ Vectors = NDArray[np.float32]
 
 logger = logging.getLogger(__name__)
 
+_FEW_QUERIES = 4
+"""So few queries are multiplied with all candidates of all of them; for more that would be mostly waste."""
+
 _MEASURED_K = 10
 _WANTED_RECALL = 0.95
 """The width of a search is doubled until the index reaches this, or `_MOST_EFFORT`."""
@@ -180,7 +183,7 @@ class DerivedIndex:
         self, connection: sqlite3.Connection, queries: Vectors, k: int, filter: Filter | None
     ) -> tuple[Vectors, Keys]:
         """The best k of the items that pass, from the rows alone."""
-        return exact_search(queries, self._rows.vector_batches(connection, filter), k)
+        return exact_search(queries, self._rows.matching_batches(connection, filter), k)
 
     def _nearest(
         self, index: FaissIndex, connection: sqlite3.Connection, queries: Vectors, k: int
@@ -194,8 +197,11 @@ class DerivedIndex:
         at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
         # A candidate without a row was deleted a moment ago.
         gone = known[at] != keys
-        for i, query in enumerate(queries):
-            scores[i] = vectors[at[i]] @ query
+        if len(queries) <= _FEW_QUERIES:
+            scores = np.take_along_axis(queries @ vectors.T, at, axis=1)
+        else:
+            for i, query in enumerate(queries):
+                scores[i] = vectors[at[i]] @ query
         return best(np.where(gone, -np.inf, scores).astype(np.float32), np.where(gone, NO_KEY, keys), k)
 
     # Building, measuring, saving

@@ -192,7 +192,7 @@ def gpu_memory() -> int | None:
 
 def training_size(kind: IndexKind, items: int) -> int:
     """How many vectors to train on: enough for every centroid, and never more than are there."""
-    wanted = {"flat": 0, "hnsw": 0, "sq8": 50_000}.get(kind.name, max(64 * _lists(items), 50_000))
+    wanted = {"flat": 0, "hnsw": 0, "sq8": 20_000}.get(kind.name, max(64 * _lists(items), 50_000))
     return min(items, wanted)
 
 

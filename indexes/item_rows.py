@@ -31,6 +31,9 @@ FORMAT = 1
 BATCH = 4096
 """Vectors that are held at a time while many are read."""
 
+_SCAN_SHARE = 8
+"""If one in so many items passes a filter, all vectors are read in order instead of one by one."""
+
 _SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE clock (sequence INTEGER NOT NULL) STRICT;
@@ -216,18 +219,29 @@ class ItemRows:
         query = f"SELECT sequence, vector FROM vectors WHERE sequence IN ({wanted}) ORDER BY sequence"
         return self._stack(connection.execute(query, [_json(keys)]).fetchall())
 
-    def vector_batches(
-        self, connection: sqlite3.Connection, filter: Filter | None = None
-    ) -> Iterator[tuple[Keys, Vectors]]:
-        """Keys int64[m] and vectors float32[m, d] of all items that pass, m <= BATCH at a time."""
-        query = "SELECT sequence, vector FROM vectors"
-        parameters: Sequence[str | None] = []
-        if filter is not None:
-            condition, parameters = filter.sql()
-            query = f"SELECT sequence, vector FROM items JOIN vectors USING (sequence) WHERE {condition}"
-        cursor = connection.execute(query, parameters)
+    def vector_batches(self, connection: sqlite3.Connection) -> Iterator[tuple[Keys, Vectors]]:
+        """Keys int64[m] and vectors float32[m, d] of all items, m <= BATCH at a time, in the order of their keys."""
+        cursor = connection.execute("SELECT sequence, vector FROM vectors ORDER BY sequence")
         while rows := cursor.fetchmany(BATCH):
             yield self._stack(rows)
+
+    def matching_batches(
+        self, connection: sqlite3.Connection, filter: Filter | None
+    ) -> Iterator[tuple[Keys, Vectors]]:
+        """The same of those items that pass."""
+        if filter is None:
+            yield from self.vector_batches(connection)
+            return
+        wanted = self.keys(connection, filter)
+        if len(wanted) * _SCAN_SHARE < self.count(connection):
+            for start in range(0, len(wanted), BATCH):
+                yield self.vectors(connection, wanted[start : start + BATCH])
+            return
+        # Where many pass, reading past the others is quicker than looking up each.
+        for keys, vectors in self.vector_batches(connection):
+            passing = np.isin(keys, wanted, assume_unique=True)
+            if passing.any():
+                yield keys[passing], vectors[passing]
 
     def labelled(self, connection: sqlite3.Connection) -> tuple[Vectors, list[str]]:
         """Vectors float32[n, d] and labels of the items with a label, in the order of their keys."""

@@ -9,6 +9,7 @@ import random
 import sys
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexes.collection import NewItem
 from indexes.local_collection import LocalCollection
@@ -19,8 +20,8 @@ D = 16
 
 def item(id: str, version: int) -> NewItem:
     """The item that a `put` of this version writes; no two have the same vector."""
-    vector = np.random.default_rng([int(id), version]).standard_normal(D)
-    vector = (vector / np.linalg.norm(vector)).astype(np.float32)
+    direction = np.random.default_rng([int(id), version]).standard_normal(D)
+    vector: NDArray[np.float32] = (direction / np.linalg.norm(direction)).astype(np.float32)
     thumbnail = b"x" * (version % 2000 + 1)
     return NewItem(id, vector, label=str(version), attributes={"version": version}, thumbnail=thumbnail)
 
