@@ -1,6 +1,5 @@
-"""REST and the web page over one collection and the model that filled it."""
+"""REST and the web page over one collection and the model that filled it.
 
-from service.app import create_app
-from service.settings import Settings
-
-__all__ = ["Settings", "create_app"]
+For others to use: `service.app.create_app` and `service.settings.Settings`. They are not imported here, because the
+front door imports this package for its commands, and the web framework takes most of a second to load.
+"""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import signal
 import socket
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from indexes.errors import UserError
+
+if TYPE_CHECKING:
+    from retrieval.gallery import Gallery
 
 
 def serve(
@@ -25,10 +29,10 @@ def serve(
     ] = None,
 ) -> None:
     """Serve a collection: REST under /v1, the web page at /."""
-    # Imported here, so that `hdhe --help` does not wait for torch and the web framework.
+    # Imported here, so that `hdhe --help` does not wait for the web framework; and torch only where the model is
+    # loaded, so that a mistake is told, and /healthz answered, at once.
     import uvicorn
 
-    from retrieval.gallery import Gallery, open_gallery
     from service.app import create_app
     from service.settings import settings_from_environment
 
@@ -37,6 +41,8 @@ def serve(
     failure: list[BaseException] = []
 
     def opened() -> Gallery:
+        from retrieval.gallery import open_gallery
+
         gallery = open_gallery(collection)
         typer.echo(
             f"{gallery.collection.count()} items in {collection}; the page is at {_address(listening)}"
@@ -49,6 +55,7 @@ def serve(
 
     config = uvicorn.Config(
         create_app(opened, settings, on_failure=stop),
+        log_config=_logging(),
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
@@ -65,9 +72,24 @@ def serve(
         raise failure[0]
 
 
+def demo(
+    images: Annotated[
+        Path | None, typer.Option(help="A folder with one folder a class; the sample catalogue otherwise.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder that holds what the demo makes.")] = Path("demo"),
+    host: Annotated[str, typer.Option(help="Address to serve on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 8000,
+) -> None:
+    """Walk from photos to a search page: measure, train, measure again, index, serve."""
+    from service.demo import run_demo
+
+    raise typer.Exit(run_demo(out, images, host=host, port=port))
+
+
 def register(app: typer.Typer) -> None:
     """Add this package's commands to the front door."""
     app.command()(serve)
+    app.command()(demo)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -81,6 +103,15 @@ def _listen(host: str, port: int) -> socket.socket:
 def _address(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _logging() -> dict[str, Any]:
+    """Uvicorn's own, one line a request on stdout, but without its report of starting and stopping."""
+    from uvicorn.config import LOGGING_CONFIG
+
+    config = copy.deepcopy(LOGGING_CONFIG)
+    config["loggers"]["uvicorn.error"]["level"] = "WARNING"
+    return config
 
 
 def _leave(_: int, __: FrameType | None) -> None:

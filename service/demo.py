@@ -17,8 +17,9 @@ from pathlib import Path
 
 from retrieval.errors import DataError, UserError
 
-UNTUNED = "hdhe:efficientnet_lite0@{pixels}"
 RECIPE = "sample_catalogue"
+UNTUNED = "hdhe:efficientnet_lite0@96"
+"""The recipe's network at the recipe's pixels, as ImageNet left it."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Step:
     show: bool = False
 
 
-def steps(folder: Path, images: Path | None, pixels: int) -> list[Step]:
+def steps(folder: Path, images: Path | None) -> list[Step]:
     """The commands up to the one that serves, in order."""
     photos = images or folder / "images"
     run = folder / "run"
@@ -40,7 +41,7 @@ def steps(folder: Path, images: Path | None, pixels: int) -> list[Step]:
     walk = [
         Step(
             "Score the network as ImageNet left it, on classes that training will not see",
-            ("evaluate", "--model", UNTUNED.format(pixels=pixels), *score),
+            ("evaluate", "--model", UNTUNED, *score),
             folder / "recall_before.txt",
             show=True,
         ),
@@ -79,7 +80,7 @@ def steps(folder: Path, images: Path | None, pixels: int) -> list[Step]:
     return walk
 
 
-def run_demo(folder: Path, images: Path | None, *, host: str, port: int, pixels: int) -> int:
+def run_demo(folder: Path, images: Path | None, *, host: str, port: int) -> int:
     """Run what is missing, then serve until interrupted; returns the exit code of the last command.
 
     Raises UserError if `images` is no folder, if the folder was used for other images, or if the port is taken.
@@ -88,7 +89,7 @@ def run_demo(folder: Path, images: Path | None, *, host: str, port: int, pixels:
         raise DataError(f"{images} is not a folder; give one that holds a folder of images for each class")
     _claim(folder, images)
     _check_port(host, port)
-    for step in steps(folder, images, pixels):
+    for step in steps(folder, images):
         if step.result.exists():
             _say(f"{step.title}: there already ({step.result})")
             if step.show:

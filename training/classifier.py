@@ -39,15 +39,15 @@ def class_block(features: int, classes: int) -> nn.Sequential:
 class ClassifiedEnsemble(nn.Module):
     """An ensemble and a classifier per head, as one module: what is trained, wrapped and checkpointed.
 
-    A head with the reduction `penultimate` is classified straight from its feature, every other one through a class
-    block (the plus of `penultimate+`).
+    A head whose spec has a `classifier_block` is classified through a class block (the plus of `penultimate+`), any
+    other straight from its feature.
     """
 
     def __init__(self, network: Ensemble, classes: int) -> None:
         super().__init__()
         self.network = network
         self.classifiers = nn.ModuleList(
-            _logits(size, classes) if head.reduction == "penultimate" else class_block(size, classes)
+            class_block(size, classes) if head.classifier_block else _logits(size, classes)
             for head, size in zip(network.spec.heads, network.feature_sizes, strict=True)
         )
 

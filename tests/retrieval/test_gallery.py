@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from indexes import CollectionError, ForeignModelError
+from retrieval.bundle import Bundle, load_bundle, save_bundle
+from retrieval.errors import ImageError, UserError
+from retrieval.gallery import UPSERT_BATCH, GalleryImage, create_gallery, open_gallery
+from retrieval.networks import EnsembleSpec, HeadSpec, build_ensemble
+from retrieval.transforms import Preprocessing
+
+
+def make_bundle(folder: Path, seed: int) -> Bundle:
+    torch.manual_seed(seed)
+    spec = EnsembleSpec("resnet18", "B3", (HeadSpec("res4_1", 1, "penultimate+"),))
+    network = build_ensemble(spec, weights=None)
+    save_bundle(folder, network, Preprocessing(32), recipe={}, scores=[], pretraining="none")
+    return load_bundle(folder)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_bundle(tmp_path_factory.mktemp("model") / "bundle", seed=0)
+
+
+def photo(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (40, 300, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def refuse(id: str, error: ImageError) -> None:
+    raise AssertionError(f"{id}: {error}")
+
+
+def test_an_image_is_found_again_after_the_gallery_was_closed_and_opened(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    images = [GalleryImage(f"shelf/{n}", photo(n), label=f"c{n % 2}", attributes={"n": n}) for n in range(5)]
+    with create_gallery(tmp_path / "g", bundle) as gallery:
+        assert list(gallery.add(images, on_error=refuse)) == images
+    with open_gallery(tmp_path / "g") as gallery:
+        hits = gallery.collection.search(gallery.embedder.embed([photo(3)]), 2)[0]
+        thumbnail = gallery.collection.thumbnail("shelf/3")
+    assert (hits[0].id, hits[0].label, dict(hits[0].attributes)) == ("shelf/3", "c1", {"n": 3})
+    assert hits[0].score == pytest.approx(1, abs=1e-5)
+    assert thumbnail is not None
+    with Image.open(io.BytesIO(thumbnail)) as small:
+        assert (small.format, max(small.size)) == ("JPEG", 256)
+
+
+def test_an_unreadable_image_is_reported_and_the_others_are_kept(bundle: Bundle, tmp_path: Path) -> None:
+    reported: list[str] = []
+    images = [
+        GalleryImage("good", photo(1)),
+        GalleryImage("bad", b"no image"),
+        GalleryImage("last", photo(2)),
+    ]
+    with create_gallery(tmp_path / "g", bundle) as gallery:
+        done = list(gallery.add(images, on_error=lambda id, error: reported.append(id)))
+        assert done == images
+        assert reported == ["bad"]
+        assert [item and item.id for item in gallery.collection.get(["good", "bad", "last"])] == [
+            "good",
+            None,
+            "last",
+        ]
+
+
+def test_what_was_yielded_stays_when_the_rest_is_abandoned(bundle: Bundle, tmp_path: Path) -> None:
+    images = [GalleryImage(str(n), photo(n % 3)) for n in range(UPSERT_BATCH + 10)]
+    with create_gallery(tmp_path / "g", bundle) as gallery:
+        steps = gallery.add(images, on_error=refuse)
+        next(steps)
+        del steps
+    with open_gallery(tmp_path / "g") as gallery:
+        assert gallery.collection.count() == UPSERT_BATCH
+
+
+def test_a_folder_in_use_is_not_made_into_a_gallery(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(CollectionError, match="not empty"):
+        create_gallery(tmp_path, bundle)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_failed_start_leaves_no_half_made_gallery(bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="abacus"):
+        create_gallery(tmp_path / "g", bundle, index="abacus")
+    assert not (tmp_path / "g").exists()
+
+
+def test_a_gallery_whose_model_was_exchanged_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    create_gallery(tmp_path / "g", bundle).close()
+    make_bundle(tmp_path / "g" / "model", seed=1)
+    with pytest.raises(ForeignModelError):
+        open_gallery(tmp_path / "g")
+
+
+def test_a_folder_that_is_no_gallery_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(CollectionError, match="hdhe index build"):
+        open_gallery(tmp_path)
