@@ -1,5 +1,5 @@
-"""REST and the web page over one collection and the model that filled it.
+"""REST and the web page over one gallery.
 
-For others to use: `service.app.create_app` and `service.settings.Settings`. They are not imported here, because the
-front door imports this package for its commands, and the web framework takes most of a second to load.
+For others: `service.app.create_app`, `service.settings.Settings`, and `service.commands.register`. None of them is
+imported here, so that the command line starts without waiting for the web framework.
 """

@@ -104,7 +104,8 @@ async def _load(
         app.state.backend = backend
     except Exception as error:
         # The process has to go on long enough to say why it stops; what to do about it is the caller's decision.
-        logger.error("the collection cannot be opened: %s", error)
-        if on_failure is not None:
+        if on_failure is None:
+            logger.exception("the collection cannot be opened")
+        else:
             on_failure(error)
     return opened

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from indexes.collection import CollectionStats, Hit, Item
 from service.problems import Problem
@@ -29,7 +29,7 @@ class SearchQuery(BaseModel):
         default=None, description="An item of the collection; it is left out of its own hits."
     )
     k: int = Field(default=DEFAULT_K, ge=1, strict=True)
-    filter: dict[str, JsonValue] | None = None
+    filter: dict[str, object] | None = None
 
     @model_validator(mode="after")
     def _one_query(self) -> Self:

@@ -49,9 +49,7 @@ async def recall(
 
 def _ks(text: str, settings: Settings) -> list[int]:
     parts = text.split(",")
-    if len(parts) > MAX_KS or not all(
-        part.isascii() and part.isdigit() and len(part) < 10 for part in parts
-    ):
+    if len(parts) > MAX_KS or not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
         raise InvalidRequestError(
             f"k is up to {MAX_KS} whole numbers separated by commas; got {text[:80]!r}."
         )

@@ -46,7 +46,9 @@ class ColourEmbedder:
         """uint8[n, p, p, 3] -> float32[n, 4]."""
         means = images.reshape(len(images), -1, 3).mean(1) / 255
         vectors = np.concatenate([means, np.full((len(images), 1), 0.1)], 1)
-        return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit: NDArray[np.float32] = vectors.astype(np.float32)
+        return unit
 
 
 Picture = Callable[..., bytes]

@@ -97,9 +97,7 @@ def test_only_items_that_pass_the_filter_are_hits(
     client: TestClient, picture: Picture, filter: Any, found: set[str]
 ) -> None:
     vector = client.post("/v1/search", json={"vector": [1, 0, 0, 0], "filter": filter})
-    image = client.post(
-        "/v1/search", files={"image": picture(BLUE)}, data={"filter": json.dumps(filter)}
-    )
+    image = client.post("/v1/search", files={"image": picture(BLUE)}, data={"filter": json.dumps(filter)})
     assert set(ids(vector)) == set(ids(image)) == found
 
 
@@ -180,9 +178,7 @@ def test_a_wrong_form_field_is_named(
 def test_the_image_must_be_one_file(client: TestClient, picture: Picture) -> None:
     nothing = client.post("/v1/search", files={"picture": picture(RED)})
     text = client.post("/v1/search", data={"image": "hello"}, files={"k": b"1"})
-    two = client.post(
-        "/v1/search", files=[("image", ("a", picture(RED))), ("image", ("b", picture(RED)))]
-    )
+    two = client.post("/v1/search", files=[("image", ("a", picture(RED))), ("image", ("b", picture(RED)))])
     assert [nothing.status_code, text.status_code, two.status_code] == [422, 422, 422]
 
 

@@ -1,0 +1,133 @@
+"""`hdhe serve` as a process of its own, over a real model and real files."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from retrieval.bundle import load_bundle
+from retrieval.gallery import GalleryImage, create_gallery, open_gallery
+
+ROOT = Path(__file__).parents[2]
+
+
+def drawing(kind: str, shade: int) -> bytes:
+    image = Image.new("RGB", (96, 96), (shade, shade, 220))
+    draw = ImageDraw.Draw(image)
+    match kind:
+        case "disc":
+            draw.ellipse((20 + shade // 20, 20, 80, 80), fill=(200, 60, 40))
+        case "stripes":
+            for x in range(shade // 20, 96, 16):
+                draw.rectangle((x, 0, x + 6, 96), fill=(40, 120, 60))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("served") / "collection"
+    with create_gallery(folder, load_bundle("single:efficientnet_lite0")) as gallery:
+        images = [
+            GalleryImage(f"{kind}/{shade}", drawing(kind, shade), kind)
+            for kind in ("disc", "stripes")
+            for shade in (40, 120, 200)
+        ]
+        assert len(list(gallery.add(images, on_error=lambda *error: pytest.fail(str(error))))) == 6
+    return folder
+
+
+def command(*arguments: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "PASSIVE"}
+    return subprocess.Popen(
+        [sys.executable, "-u", str(ROOT / "hdhe.py"), "serve", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+@pytest.fixture
+def served(collection: Path) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+    process = command("--collection", str(collection), "--port", "0")
+    try:
+        assert process.stdout is not None
+        address = next(
+            found for line in process.stdout if (found := re.search(r"http://127\.0\.0\.1:\d+$", line))
+        )
+        with httpx.Client(base_url=address.group(), timeout=30) as client:
+            deadline = time.monotonic() + 60
+            while client.get("/readyz").status_code != 200:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            yield process, client
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_real_model_is_served_and_stops_when_asked(
+    served: tuple[subprocess.Popen[str], httpx.Client], collection: Path
+) -> None:
+    process, client = served
+    query = {"image": drawing("disc", 80)}
+    hits = client.post("/v1/search", files=query, data={"k": "3"}).json()["hits"]
+    assert [hit["label"] for hit in hits] == ["disc"] * 3
+    assert hits[0]["score"] > hits[-1]["score"] > 0.5
+
+    # What the service embeds is what the command line embeds.
+    (served_vector,) = client.post("/v1/embeddings", files=query).json()["embeddings"]
+    with open_gallery(collection, read_only=True) as gallery:
+        np.testing.assert_allclose(served_vector, gallery.embedder.embed([query["image"]])[0], atol=1e-4)
+
+    # A slash in the path of a real server, which decodes the path before the application sees it.
+    assert client.put("/v1/items/new%2Fimage", files=query, data={"label": "disc"}).status_code == 201
+    assert client.get("/v1/items/new%2Fimage/image").headers["content-type"] == "image/jpeg"
+    assert client.get("/v1/recall?k=1").json()["recall"]["1"] == 1.0
+    too_large = client.put("/v1/items/large", files={"image": b"x" * (21 << 20)})
+    assert too_large.status_code == 413
+
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in output + errors
+    with open_gallery(collection) as gallery:
+        assert gallery.collection.count() == 7
+        gallery.collection.delete(["new/image"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--collection", "{tmp}/missing", "--port", "0"], "missing is not a collection"),
+        (["--collection", "{collection}", "--port", "{taken}"], "cannot listen on 127.0.0.1"),
+        (["--collection", "{collection}", "--host", "no.such.host.invalid"], "cannot listen on no.such.host"),
+        ([], "--collection"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    collection: Path, tmp_path: Path, arguments: list[str], named: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        values = {"tmp": tmp_path, "collection": collection, "taken": taken.getsockname()[1]}
+        process = command(*(argument.format(**values) for argument in arguments))
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert len(errors.splitlines()) == 1, errors
+    assert errors.startswith("hdhe: ")
+    assert named in errors
