@@ -123,7 +123,8 @@ class Collection(ABC):
     def search(self, vectors: NDArray[np.float32], k: int, filter: Filter | None = None) -> list[list[Hit]]:
         """The k items with the greatest inner product to each of float32[q, d], best first.
 
-        Fewer than k hits only where fewer than k items pass the filter. A filtered search is exact.
+        Fewer than k hits only where fewer than k items pass the filter. A filtered search is exact. Raises
+        InvalidItemError for queries that are not finite and L2-normalised.
         """
 
     @abstractmethod

@@ -298,6 +298,8 @@ class DerivedIndex:
                 case "measure":
                     self.measure()
             self.save()
+            if not self.saved:
+                return  # the disk refused or a write came in between; the next write asks again
 
     def finish(self) -> None:
         """Before closing: measure what was never measured at this size, save what is not saved."""

@@ -14,8 +14,7 @@ NO_KEY = -1
 def exact_search(
     queries: NDArray[np.float32], batches: Iterable[tuple[NDArray[np.int64], NDArray[np.float32]]], k: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The k greatest inner products. queries: float32[q, d]; batches of keys int64[m] and vectors float32[m,
-    d].
+    """The k greatest inner products. queries: float32[q, d]; batches: keys int64[m], vectors float32[m, d].
 
     Returns scores float32[q, k] and keys int64[q, k], best first; of equal scores the smaller key goes first.
     Missing neighbours are NO_KEY with score -inf.

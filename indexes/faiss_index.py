@@ -30,7 +30,7 @@ _GRAPH_ADD = 256
 _DEAD_FEWEST, _DEAD_SHARE = 256, 0.05
 _REBUILD_FEWEST, _REBUILD_SHARE = 1000, 0.2
 _GPU_MOST_CANDIDATES = 2048
-"""FAISS's limit on k on a GPU."""
+"""FAISS's limit on k, and on nprobe, on a GPU."""
 
 
 class FaissIndex:
@@ -160,7 +160,8 @@ class FaissIndex:
             case "hnsw":
                 return faiss.SearchParametersHNSW(efSearch=max(effort, 2 * fetch))
             case "ivf" | "ivfpq":
-                return faiss.SearchParametersIVF(nprobe=effort)
+                most = _GPU_MOST_CANDIDATES if self.on_gpu else effort
+                return faiss.SearchParametersIVF(nprobe=min(effort, most))
             case _ if among is not None:
                 return faiss.SearchParameters(sel=faiss.IDSelectorBatch(among))
         return None

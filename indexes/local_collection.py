@@ -221,8 +221,7 @@ class LocalCollection(Collection):
 
     @staticmethod
     def info(folder: Path | str) -> CollectionStats:
-        """The stats of a collection that need not be open, without loading its index; of the index, what its
-        file says.
+        """The stats of a collection, without loading its index; what they say of the index stands in its file.
 
         index_kind is `none` where there is no usable index file; the next opening makes one.
         """
@@ -243,8 +242,7 @@ class LocalCollection(Collection):
         return self._index.measure()
 
     def optimise(self) -> None:
-        """Build the index that suits the present items, measure and save it; searches and writes go on
-        meanwhile.
+        """Build the index that suits the present items, measure and save it, beside searches and writes.
 
         Happens by itself as a collection grows; after a bulk load this makes it happen now.
         """

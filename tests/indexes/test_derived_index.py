@@ -206,3 +206,22 @@ def test_closing_does_not_wait_for_a_long_renewal(tmp_path: Path, monkeypatch: p
     collection.close()
     with LocalCollection.open(tmp_path, read_only=True) as again:
         assert again.check().ok
+
+
+def test_upkeep_gives_up_on_a_disk_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = 0
+
+    def no_space(*_: object) -> None:
+        nonlocal attempts
+        attempts += 1
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(derived_index, "write_index_file", no_space)
+    monkeypatch.setattr(derived_index, "_FEWEST_UNSAVED", 1)
+    with filled(tmp_path, 300) as collection:
+        deadline = time.monotonic() + 30
+        while collection._upkeep is None or collection._upkeep.is_alive():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert attempts <= 3
+        assert collection.check().ok
