@@ -210,7 +210,7 @@ def test_damaged_or_other_matlab_files_are_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_split_of_in_shop_is_refused(tmp_path: Path) -> None:
     make_inshop(tmp_path)
-    with pytest.raises(DataError, match="split of img/.* must be one of train, query; got 'gallery'"):
+    with pytest.raises(DataError, match=r"split of img/.* must be one of train, query; got 'gallery'"):
         inshop.read(tmp_path, {split: INSHOP[split] for split in ("train", "query")})
 
 
