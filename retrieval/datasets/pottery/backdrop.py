@@ -11,6 +11,7 @@ import numpy as np
 
 from retrieval.datasets.pottery.arrays import Array, smoothstep, value_noise
 from retrieval.datasets.pottery.design import Vase
+from retrieval.datasets.pottery.ornament import MOTIFS
 from retrieval.datasets.pottery.scene import Scene
 from retrieval.datasets.pottery.surface import Rays, radius_at
 
@@ -53,6 +54,12 @@ def _texture(kind: str, u: Array, v: Array, clouds: Array, grain: Array, rng: np
     sine, cosine = math.sin(angle), math.cos(angle)
     across = u * cosine + v * sine
     down = v * cosine - u * sine
+    if kind == "print":
+        # Wallpaper or cloth with the ornaments of vases, so that seeing a motif is not enough.
+        motif, width = MOTIFS[str(rng.choice(list(MOTIFS)))]
+        rows = down * pitch * 0.4
+        ink = motif(across * pitch * 0.4 / width, rows - np.floor(rows), rng.random())
+        return 1.05 - rng.uniform(0.25, 0.7) * ink + 0.04 * clouds
     if kind == "gradient":
         return 0.9 + 0.25 * np.tanh(across) + 0.02 * clouds
     if kind == "cloth":

@@ -1,8 +1,8 @@
 """A class of the sample catalogue: one design of a vase, the same in all of its photos.
 
-Classes come in workshops. All vases of a workshop share their form and their glazes and differ in ornament,
-in proportions and in their handles; the motifs are shared by all workshops. So neither colour nor outline
-tells a class, and a network has to learn to look at ornament and proportion.
+Classes come in workshops. All vases of a workshop share their form, the motifs of their narrow belts and a few
+glazes, in each of which every design is fired; workshops share the motifs of the main belts. So neither colour
+nor outline nor one motif alone tells a class, and a network has to learn to look at all of the ornament.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 from retrieval.datasets.pottery.arrays import Array, linear_rgb
 from retrieval.datasets.pottery.ornament import MOTIFS
 
-CLASSES_PER_WORKSHOP = 10
-GLAZES_PER_WORKSHOP = 5
-MOTIFS_PER_WORKSHOP = 4
+CLASSES_PER_WORKSHOP = 15
+GLAZES_PER_WORKSHOP = 8
+MOTIFS_IN_NARROW_BELTS = 4
 PROFILE_SAMPLES = 512
 
 # Outlines as (height, radius), both as a share of the vase's height; smoothed before use.
@@ -145,7 +145,7 @@ def design_vase(seed: int, number: int) -> Vase:
     form = list(FORMS)[np.random.default_rng([seed, 3, turn]).permutation(len(FORMS))[position]]
     glazes = [_glaze(str(name)) for name in shared.permutation(list(GLAZES))[:GLAZES_PER_WORKSHOP]]
     radius = _profile(form, shared, own)
-    motifs = [str(name) for name in shared.permutation(list(MOTIFS))[:MOTIFS_PER_WORKSHOP]]
+    motifs = [str(name) for name in shared.permutation(list(MOTIFS))]
     return Vase(
         form=form,
         radius=radius,
@@ -189,17 +189,16 @@ def _profile(form: str, shared: np.random.Generator, own: np.random.Generator) -
 def _friezes(own: np.random.Generator, radius: Array, motifs: list[str], place: int) -> tuple[Frieze, ...]:
     """A main belt where the vase is wide, and a narrow one below and above it.
 
-    The workshop's first two motifs take turns in the main belt, so that half of its vases share the most visible
-    one; the rest is in the belts' heights, the number and the variant of the cells, and in the narrow belts.
+    Within a workshop every vase has another motif in the main belt; the narrow belts are of the same few.
     """
     widest = float(np.clip(np.argmax(radius) / PROFILE_SAMPLES, 0.32, 0.66))
     middle = widest + own.uniform(-0.07, 0.07)
     tall = own.uniform(0.11, 0.22)
     gaps = own.uniform(0.02, 0.08, 2)
     narrow = own.uniform(0.04, 0.1, 2)
-    pick = own.permutation(motifs)
+    pick = own.permutation(motifs[:MOTIFS_IN_NARROW_BELTS])
     low, high = middle - tall / 2, middle + tall / 2
-    belts = [(low, high, motifs[place % 2])]
+    belts = [(low, high, motifs[place % len(motifs)])]
     if own.random() < 0.8:
         belts.append((low - gaps[0] - narrow[0], low - gaps[0], str(pick[0])))
     if own.random() < 0.8:

@@ -8,8 +8,8 @@ import numpy as np
 
 from retrieval.datasets.pottery.arrays import Array, linear_rgb
 
-WALLS = ("plaster", "gradient", "cloth", "planks", "tiles")
-TABLES = ("wood", "stone", "cloth", "plain")
+WALLS = ("plaster", "gradient", "cloth", "planks", "tiles", "print", "print", "print")
+TABLES = ("wood", "stone", "cloth", "plain", "print", "print")
 WALL_COLOURS = (
     "d8d2c6",
     "8f9aa3",
