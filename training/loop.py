@@ -41,7 +41,7 @@ class TrainingFailedError(Exception):
 
 
 def train(
-    recipe: Recipe, out: Path, *, resume: bool = False, report: Callable[[str], None] = lambda line: None
+    recipe: Recipe, out: Path, *, resume: bool = False, report: Callable[[str], None] | None = None
 ) -> Path:
     """Train a network and return the folder of its bundle, `out`/bundle.
 
@@ -49,11 +49,14 @@ def train(
     report: takes a line for people now and then. Raises UserError for what the user can put right, and
     TrainingFailedError when the loss stops being finite; the folder then keeps its last good checkpoint.
     """
+    report = report or _say_nothing
     folder = RunFolder(out)
     accelerator = _accelerator(recipe)
     first, processes = accelerator.is_main_process, accelerator.num_processes
     if first:
         folder.open(recipe, resume=resume)
+    else:
+        report = _say_nothing
     accelerator.wait_for_everyone()
     if folder.finished:
         report(f"{out} is finished; its model is {folder.bundle}")
@@ -143,7 +146,7 @@ def train(
             sums = torch.stack(
                 [loss.detach() * len(targets), torch.tensor(float(due), device=loss.device), *correct]
             )
-            total, due_sum, *hits = accelerator.reduce(sums.double()).tolist()
+            total, due_sum, *hits = accelerator.reduce(sums.float()).tolist()
             if not math.isfinite(total):
                 raise _failed(recipe, out, f"the loss became {total} in epoch {epoch + 1}, step {step + 1}")
             progress.step = step + 1
@@ -205,6 +208,10 @@ def train(
     return folder.bundle
 
 
+def _say_nothing(line: str) -> None:
+    pass
+
+
 def _accelerator(recipe: Recipe) -> Accelerator:
     """Devices and precision. Raises UserError where bf16 is asked of a device that lacks it."""
     capable = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
@@ -213,7 +220,9 @@ def _accelerator(recipe: Recipe) -> Accelerator:
         raise UserError("precision is bf16, which this GPU does not have; set precision to fp32")
     # Accelerate keeps the precision of a process's first run and refuses another; a study has many runs.
     AcceleratorState._reset_state()
-    return Accelerator(mixed_precision="bf16" if bf16 else "no")
+    # Said outright, because only then do several processes without a GPU find each other.
+    cpu = not torch.cuda.is_available() and not torch.backends.mps.is_available()
+    return Accelerator(mixed_precision="bf16" if bf16 else "no", cpu=cpu)
 
 
 def _due(minutes: float | None, saved_at: float) -> bool:
