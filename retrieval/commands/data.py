@@ -75,7 +75,7 @@ def check(
     for split in opened.split_names:
         subset = opened.subset(split)
         typer.echo(f"{subset.name}: {len(subset):,} images of {len(subset.classes):,} classes")
-    typer.echo(f"{len(problems)} problems" if problems else "no problems")
+    typer.echo(f"{len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
     if problems:
         raise typer.Exit(1)
 

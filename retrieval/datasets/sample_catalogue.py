@@ -5,7 +5,7 @@ licence.
 `catalogue.json` (the parameters) and `README.md`. The same parameters give the same bytes with the same
 versions of numpy and Pillow on the same kind of processor, however many processes render.
 
-A render that is killed leaves DIR as it was and a folder `.DIR.part`, which the next render replaces.
+A render that is killed leaves DIR as it was and a folder `.DIR.part-*` beside it, which the next render removes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import json
 import multiprocessing
 import os
 import shutil
+import tempfile
+import threading
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -76,10 +78,12 @@ def render(
     parameters = CatalogueParameters(seed, classes, images, pixels)
     if _is_there(directory, parameters):
         return directory
-    part = directory.with_name(f".{directory.name}.part")
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        for stale in directory.parent.glob(f".{directory.name}.part-*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{directory.name}.part-", dir=directory.parent))
+        part.chmod(0o755)  # mkdtemp's folders are for their owner only
         rows = _render_classes(part, parameters, processes or os.cpu_count() or 1)
         _write_texts(part, parameters, rows)
         part.replace(directory)
@@ -112,8 +116,22 @@ def _render_classes(folder: Path, parameters: CatalogueParameters, processes: in
         return _collect(done, parameters)
     # `spawn`, because a forked copy of a process that runs threads (torch's, FAISS's) can lock up.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, parameters.classes), mp_context=context) as pool:
+    with ProcessPoolExecutor(
+        min(processes, parameters.classes), mp_context=context, initializer=_end_with_parent
+    ) as pool:
         return _collect(pool.map(partial(_render_class, folder, parameters), numbers), parameters)
+
+
+def _end_with_parent() -> None:
+    """Let this worker die with the process that started it: a killed parent would leave it waiting for ever."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _collect(done: Iterable[list[dict[str, str]]], parameters: CatalogueParameters) -> list[dict[str, str]]:

@@ -1,5 +1,9 @@
 import csv
 import hashlib
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +16,8 @@ from retrieval.datasets.pottery.ornament import MOTIFS
 from retrieval.datasets.pottery.surface import BODY, Rays, meet, radius_at
 from retrieval.datasets.sample_catalogue import render
 from retrieval.errors import DataError
+
+ROOT = Path(__file__).parents[3]
 
 
 def digests(root: Path) -> dict[str, str]:
@@ -69,12 +75,37 @@ def test_a_catalogue_that_is_there_is_left_alone_and_anything_else_is_refused(tm
         render(tmp_path / "file" / "below", classes=2, images=1, pixels=32, processes=1)
 
 
-def test_what_a_killed_render_left_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / ".vases.part" / "vase-00").mkdir(parents=True)
-    (tmp_path / ".vases.part" / "stale").write_text("x")
+RENDER = """
+import sys
+from pathlib import Path
+from retrieval.datasets.sample_catalogue import render
+if __name__ == "__main__":
+    render(Path(sys.argv[1]), classes=1000, images=1, pixels=32, processes=2)
+"""
+
+
+def test_a_killed_render_leaves_no_catalogue_and_no_processes_and_the_next_one_clears_up(
+    tmp_path: Path,
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(RENDER)
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path / "vases")], env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".vases.part-*/vase-003/*.jpg")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    count = -1
+    while count != (count := len(list(tmp_path.glob(".vases.part-*/*")))):  # until the workers have ended
+        time.sleep(1)
+    assert count < 1000
+    assert not (tmp_path / "vases").exists()
     render(tmp_path / "vases", classes=2, images=1, pixels=32, processes=1)
-    assert not (tmp_path / ".vases.part").exists()
-    assert not (tmp_path / "vases" / "stale").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["script.py", "vases"]
 
 
 @pytest.mark.parametrize(("name", "value"), [("seed", -1), ("classes", 1), ("images", 0), ("pixels", 8)])
