@@ -61,7 +61,9 @@ async def _by_image(request: Request, backend: Backend) -> SearchAnswer:
         content = await form.image()
     image = await backend.embedding.prepare(content)
     embedded = await backend.embedding.embed([image])
-    took = TookMs(decode=image.decode_ms, wait=image.wait_ms + embedded.wait_ms, embed=embedded.embed_ms)
+    took = TookMs(
+        decode=image.decode_ms, wait=round(image.wait_ms + embedded.wait_ms, 3), embed=embedded.embed_ms
+    )
     return await _answer(embedded.vectors, k, parsed, backend, took)
 
 
