@@ -140,6 +140,10 @@ class Collection(ABC):
         """What there is, without a pass over the vectors."""
 
     @abstractmethod
+    def optimise(self) -> None:
+        """Bring the index to the kind and the settings that suit what the collection holds now, and measure it."""
+
+    @abstractmethod
     def snapshot(self, folder: Path) -> int:
         """Write a consistent copy that can be opened as a collection; returns the sequence number it is of."""
 

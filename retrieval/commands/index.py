@@ -69,6 +69,7 @@ def build(
             wanted = [image for image, item in zip(wanted, there, strict=True) if item is None]
         steps = gallery.add(wanted, on_error=report)
         done = sum(1 for _ in track(steps, total=len(wanted), label="index", unit="images"))
+        gallery.collection.optimise()
         stats = gallery.collection.stats()
     typer.echo(
         f"{done - left_out} images indexed, {left_out} left out; {collection} holds {stats.items} items"

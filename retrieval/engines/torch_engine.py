@@ -23,7 +23,7 @@ class TorchEngine:
 
     def __init__(self, bundle: Bundle) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = bundle.network.to(self.device, memory_format=torch.channels_last).eval()
+        self.network = bundle.network.to(self.device).to(memory_format=torch.channels_last).eval()
         self.preprocessing = bundle.preprocessing
 
     def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from retrieval.bundle import Bundle, load_bundle, save_bundle
-from retrieval.embedder import Embedder
+from retrieval.embedder import Embedder, ImageSource
 from retrieval.errors import ImageError, UserError
 from retrieval.networks import EnsembleSpec, HeadSpec, build_ensemble
 from retrieval.transforms import Preprocessing
@@ -72,7 +72,7 @@ def test_a_mirrored_image_has_the_same_embedding(bundle: Bundle) -> None:
 
 
 def test_an_unreadable_image_stops_or_is_reported_as_asked(bundle: Bundle) -> None:
-    sources = [photo(1), b"no image", photo(2)]
+    sources: list[ImageSource] = [photo(1), b"no image", photo(2)]
     embedder = Embedder(bundle)
     with pytest.raises(ImageError):
         embedder.embed(sources)
