@@ -266,7 +266,7 @@ def test_two_processes_train_one_model(tmp_path: Path, make_recipe: Make) -> Non
     make_recipe()
     arguments = [str(tmp_path / "tiny.yaml"), str(tmp_path / "run"), "batch=8", "schedule.epochs=2"]
     (tmp_path / "child.py").write_text(_CHILD)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     subprocess.run(
         [*launcher, str(tmp_path / "child.py"), *arguments], check=True, env=environment, timeout=300
