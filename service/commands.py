@@ -111,6 +111,8 @@ def _logging() -> dict[str, Any]:
 
     config = copy.deepcopy(LOGGING_CONFIG)
     config["loggers"]["uvicorn.error"]["level"] = "WARNING"
+    # The parser of forms warns of every malformed one; the client is told, and the log is not theirs to fill.
+    config["loggers"]["python_multipart"] = {"level": "ERROR"}
     return config
 
 
