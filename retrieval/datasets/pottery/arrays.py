@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 # float32 throughout, for speed. Not said in the type, since numpy's annotations take most sums of such arrays
 # with plain numbers for float64.
@@ -40,8 +41,6 @@ def to_srgb(linear: Array) -> Array:
 
 def value_noise(rng: np.random.Generator, size: int, cells: tuple[int, int], octaves: int = 3) -> Array:
     """Cloudy noise float32[size, size] of mean about 0 and range about -1..1; `cells` across and down."""
-    from PIL import Image
-
     total = np.zeros((size, size), np.float32)
     for octave in range(octaves):
         across, down = cells[0] << octave, cells[1] << octave

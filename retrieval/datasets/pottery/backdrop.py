@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from PIL import Image
 
 from retrieval.datasets.pottery.arrays import Array, smoothstep, value_noise
 from retrieval.datasets.pottery.design import Vase
@@ -37,7 +38,10 @@ def paint_backdrop(vase: Vase, scene: Scene, rays: Rays, size: int, rng: np.rand
         on_table[:, None], scene.table_colour * table[:, None], scene.wall_colour * wall[:, None]
     )
     facing = np.where(on_table, scene.towards_light[1], max(float(scene.towards_light[2]), 0.15))
-    lit = 1 - 0.75 * _shadow(vase, scene, x, y, z)
+    # Shadows are soft, so every other pixel of every other row is enough, and takes a quarter of the time.
+    coarse = (axis.reshape(size, size)[::2, ::2] for axis in (x, y, z))
+    shadow = Image.fromarray(_shadow(vase, scene, *coarse)).resize((size, size), Image.Resampling.BILINEAR)
+    lit = 1 - 0.75 * np.asarray(shadow).ravel()
     # The foot keeps the light of the sky away from the table around it, and so does the corner below the
     # wall.
     away = np.hypot(x, z) / vase.radius[0]
@@ -100,4 +104,4 @@ def _shadow(vase: Vase, scene: Scene, x: Array, y: Array, z: Array) -> Array:
         )
         soft = 0.03 + 0.12 * np.clip(rise, 0, 2)
         dark = np.maximum(dark, (rise > 0) * np.clip(0.5 - inside / soft, 0, 1))
-    return dark
+    return dark.astype(np.float32)

@@ -70,7 +70,7 @@ def meet(vase: Vase, rays: Rays, turn: float) -> Hits:
 
 def _meet_body(vase: Vase, rays: Rays, depth: Array, normal: Array, part: Parts) -> None:
     origin, d = rays.origin, rays.directions
-    # The cylinder around the vase bounds the march.
+    # The cylinder around the vase, from foot to rim, bounds the march.
     widest = vase.radius.max() * np.float32(1.001)
     a = d[:, 0] ** 2 + d[:, 2] ** 2
     b = origin[0] * d[:, 0] + origin[2] * d[:, 2]
@@ -79,10 +79,13 @@ def _meet_body(vase: Vase, rays: Rays, depth: Array, normal: Array, part: Parts)
     chosen = np.flatnonzero(root > 0)
     d, a, b, root = d[chosen], a[chosen], b[chosen], np.sqrt(root[chosen])
     near, far = (-b - root) / a, (-b + root) / a
+    with np.errstate(divide="ignore"):
+        ends = np.stack([-origin[1] / d[:, 1], (1 - origin[1]) / d[:, 1]])
+    near, far = np.maximum(near, ends.min(axis=0)), np.minimum(far, ends.max(axis=0))
+    in_reach = near < far
+    chosen, d, near, far, lid = (values[in_reach] for values in (chosen, d, near, far, ends[1]))
 
     # The opening: the disc at height 1, met if the ray has not passed the wall before.
-    with np.errstate(divide="ignore"):
-        lid = (1 - origin[1]) / d[:, 1]
     x, z = origin[0] + lid * d[:, 0], origin[2] + lid * d[:, 2]
     in_lid = (lid > 0) & (np.hypot(x, z) <= vase.radius[-1])
 
