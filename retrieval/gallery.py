@@ -21,7 +21,7 @@ from indexes import Attributes, Collection, CollectionError, LocalCollection, Ne
 from retrieval.bundle import Bundle, load_bundle, save_bundle
 from retrieval.embedder import Embedder, ImageSource
 from retrieval.errors import ImageError
-from retrieval.images import decode_image, thumbnail_jpeg
+from retrieval.images import thumbnail_jpeg
 from retrieval.read_ahead import read_ahead
 
 THUMBNAIL_PIXELS = 256
@@ -51,10 +51,8 @@ class Gallery:
 
     def read(self, source: ImageSource) -> tuple[NDArray[np.uint8], bytes]:
         """Decode once: the prepared image uint8[p, p, 3] and the JPEG thumbnail. Raises ImageError."""
-        preprocessing = self.embedder.bundle.preprocessing
-        least = max(preprocessing.resize or preprocessing.pixels, THUMBNAIL_PIXELS)
-        image = decode_image(source, limits=self.embedder.limits, at_least=least)
-        return preprocessing.prepare(image), thumbnail_jpeg(image, THUMBNAIL_PIXELS)
+        image = self.embedder.decode(source)
+        return self.embedder.bundle.preprocessing.prepare(image), thumbnail_jpeg(image, THUMBNAIL_PIXELS)
 
     def add(
         self, images: Sequence[GalleryImage], *, on_error: Callable[[str, ImageError], None]

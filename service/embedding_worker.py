@@ -11,17 +11,13 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.embedder import DECODED_PIXELS, Embedder
+from retrieval.gallery import THUMBNAIL_PIXELS
 from retrieval.images import ImageLimits, decode_image, thumbnail_jpeg
-
-if TYPE_CHECKING:
-    from retrieval.embedder import Embedder
-
-THUMBNAIL_PIXELS = 256
 
 
 @dataclass(frozen=True)
@@ -51,8 +47,8 @@ class EmbeddingWorker:
         self._limits = limits
         preprocessing = embedder.bundle.preprocessing
         self._preprocess = preprocessing.prepare
-        # As Gallery.read does it: a gallery and its queries must be decoded alike to the last pixel.
-        self._at_least = max(preprocessing.resize or preprocessing.pixels, THUMBNAIL_PIXELS)
+        # As `Embedder.decode` does it, under the service's own limits.
+        self._at_least = max(preprocessing.short_side, DECODED_PIXELS)
         self._decoding = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
         self._network = ThreadPoolExecutor(1, thread_name_prefix="embed")
 
