@@ -162,7 +162,8 @@ def _with_positives(
         similarities = exact_product(block[start:stop], vectors[low:high])
         for i in range(start, stop):
             row = int(rows[i])
-            others = np.arange(low, high) != own[row]
+            others = np.flatnonzero(np.arange(low, high) != own[row])
+            others = others[np.argsort(similarities[i - start][others])]  # neighbours are searched for faster
             queries.append(
                 _Query(
                     row=row,
@@ -232,13 +233,13 @@ def _count_before(
     negatives: Float64, negative_positions: Int64, positives: Float64, positions: Int64, tie: float
 ) -> Int64:
     """For each positive, the negatives that are more similar, or tied and earlier in the gallery."""
-    ascending = np.argsort(negatives)
-    negatives, negative_positions = negatives[ascending], negative_positions[ascending]
-    low = np.searchsorted(negatives, positives - tie, "left")
-    high = np.searchsorted(negatives, positives + tie, "right")
+    ascending = np.sort(negatives)
+    low = np.searchsorted(ascending, positives - tie, "left")
+    high = np.searchsorted(ascending, positives + tie, "right")
     before: Int64 = len(negatives) - high
     tied = np.flatnonzero(low != high)
     if len(tied):
+        negative_positions = negative_positions[np.argsort(negatives)]
         # Positives of one similarity are tied with the same negatives, which are then sorted only once.
         ranges, which = np.unique(np.stack([low[tied], high[tied]], axis=1), axis=0, return_inverse=True)
         for number, (start, stop) in enumerate(ranges):
