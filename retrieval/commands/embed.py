@@ -30,6 +30,8 @@ def embed(
     if out.suffix != ".npz":
         raise DataError(f"{out} must end in .npz")
     dataset = open_dataset(images, root)
+    for problem in dataset.problems:
+        typer.echo(f"hdhe: {problem}", err=True)
     subset = dataset.subset(split or "all")
     embedder = Embedder(load_bundle(model))
     paths = [record.path for record in subset.records]

@@ -18,7 +18,8 @@ CollectionFolder = Annotated[Path, typer.Option(help="The collection's folder.")
 def build(
     model: Annotated[str, typer.Option(help="A model bundle, or PRESET:BACKBONE[@PIXELS].")],
     images: Annotated[
-        str, typer.Option(help="A folder with one folder a class, a manifest, or a known data set.")
+        str,
+        typer.Option(help="A folder (labels: its folders' names), a manifest, or a known data set."),
     ],
     collection: CollectionFolder,
     index: Annotated[
@@ -33,13 +34,14 @@ def build(
     """Embed images and put them into a collection; an existing one of the same model is added to."""
     from indexes import ForeignModelError
     from retrieval.bundle import load_bundle
-    from retrieval.datasets import open_dataset
     from retrieval.errors import ImageError
-    from retrieval.gallery import GalleryImage, create_gallery, open_gallery
+    from retrieval.gallery import create_gallery, open_gallery
+    from retrieval.gallery_images import find_gallery_images
     from retrieval.progress import track
 
-    dataset = open_dataset(images, root)
-    records = dataset.subset(split or "all").records
+    wanted, problems = find_gallery_images(images, split=split, root=root)
+    for problem in problems:
+        typer.echo(f"hdhe: {problem}", err=True)
     bundle = load_bundle(model)
     if (collection / "model").is_dir():
         gallery = open_gallery(collection)
@@ -50,20 +52,14 @@ def build(
             )
     else:
         gallery = create_gallery(collection, bundle, index=index)
-    left_out = 0
+    unreadable = 0
 
     def report(id: str, error: ImageError) -> None:
-        nonlocal left_out
-        left_out += 1
+        nonlocal unreadable
+        unreadable += 1
         typer.echo(f"hdhe: left out {id}: {error}", err=True)
 
     with gallery:
-        wanted = [
-            GalleryImage(
-                str(record.path.relative_to(dataset.root)), record.path, record.label, record.attributes
-            )
-            for record in records
-        ]
         if skip_existing:
             there = gallery.collection.get([image.id for image in wanted])
             wanted = [image for image, item in zip(wanted, there, strict=True) if item is None]
@@ -72,7 +68,8 @@ def build(
         gallery.collection.optimise()
         stats = gallery.collection.stats()
     typer.echo(
-        f"{done - left_out} images indexed, {left_out} left out; {collection} holds {stats.items} items"
+        f"{done - unreadable} images indexed, {unreadable + len(problems)} left out; "
+        f"{collection} holds {stats.items} items in a {stats.index_kind} index"
     )
 
 

@@ -67,7 +67,7 @@ class ImageDataset:
     """Records and the splits they can be asked for.
 
     root: folder that the paths lie in.
-    split_names: what `subset` takes.
+    split_names: what `subset` takes, beside `all`.
     default_split: the split that is scored; `query/gallery` stands for the two splits `query` and `gallery`.
     problems: one line for each file that was left out because it cannot be read.
     """
@@ -81,7 +81,7 @@ class ImageDataset:
 
     def subset(self, split: str) -> Subset:
         """Records of one split; `all` gives every record. Raises DataError for a split that is not there."""
-        if split not in self.split_names:
+        if split not in (*self.split_names, ALL):
             raise DataError(
                 f"{self.name} has no split {split!r}; choose one of {', '.join(self.split_names)}"
             )
