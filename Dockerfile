@@ -1,0 +1,22 @@
+# The service on a CPU. Build: docker compose build. The collection is mounted, not copied in.
+FROM python:3.11-slim
+
+# Read by the OpenMP runtimes when they are loaded; see docs/architecture.md, "Threads".
+ENV OMP_WAIT_POLICY=PASSIVE \
+    PYTHONUNBUFFERED=1 \
+    HDHE_HOST=0.0.0.0 \
+    HDHE_COLLECTION=/collection
+
+WORKDIR /app
+COPY pyproject.toml README.md LICENSE hdhe.py ./
+COPY indexes indexes
+COPY retrieval retrieval
+COPY training training
+COPY service service
+RUN pip install --no-cache-dir . && useradd --create-home --uid 1000 hdhe
+
+USER hdhe
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
+CMD ["hdhe", "serve"]
