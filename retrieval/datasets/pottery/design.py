@@ -1,23 +1,22 @@
 """A class of the sample catalogue: one design of a vase, the same in all of its photos.
 
-Classes come in workshops. All vases of a workshop share their form, the motifs of their narrow belts and a few
-glazes, in each of which every design is fired; workshops share the motifs of the main belts. So neither colour
-nor outline nor one motif alone tells a class, and a network has to learn to look at all of the ornament.
+A class is a mould: outline, handles, foot and rim, and the narrow belts of ornament that go with it. The main belt is
+painted anew on every piece, and every mould is fired in every glaze, also with ground and ornament exchanged. Moulds
+come in workshops, which share a form, so that they differ in proportions. Networks trained on photos see texture and
+colour first, and both mislead here: what tells a class is its shape, and what is painted on all of its pieces.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from retrieval.datasets.pottery.arrays import Array, linear_rgb
 from retrieval.datasets.pottery.ornament import MOTIFS
 
-CLASSES_PER_WORKSHOP = 15
-GLAZES_PER_WORKSHOP = 8
-MOTIFS_IN_NARROW_BELTS = 4
+CLASSES_PER_WORKSHOP = 6
 PROFILE_SAMPLES = 512
 
 # Outlines as (height, radius), both as a share of the vase's height; smoothed before use.
@@ -119,14 +118,13 @@ class Glaze:
 class Vase:
     """A design. radius: float32[PROFILE_SAMPLES] from the foot to the rim, as shares of the height, which is 1.
 
-    glazes: those that the design is fired in; each photo shows one of them. gloss: 0 (matt) to 1 (mirror-like).
+    gloss: 0 (matt) to 1 (mirror-like).
     drip: height above which the trim's glaze has run down, 1 for none. speckle: strength of iron spots. lip: height
     of the coloured rim and foot.
     """
 
     form: str
     radius: Array
-    glazes: tuple[Glaze, ...]
     friezes: tuple[Frieze, ...]
     handles: Handles | None
     gloss: float
@@ -137,20 +135,17 @@ class Vase:
 
 def design_vase(seed: int, number: int) -> Vase:
     """Design class `number` of the catalogue of `seed`; it does not depend on how many classes there are."""
-    workshop, place = divmod(number, CLASSES_PER_WORKSHOP)
+    workshop = number // CLASSES_PER_WORKSHOP
     shared = np.random.default_rng([seed, 1, workshop])
     own = np.random.default_rng([seed, 2, number])
     # Going through the forms in a shuffled order makes neighbouring workshops differ.
     turn, position = divmod(workshop, len(FORMS))
     form = list(FORMS)[np.random.default_rng([seed, 3, turn]).permutation(len(FORMS))[position]]
-    glazes = [_glaze(str(name)) for name in shared.permutation(list(GLAZES))[:GLAZES_PER_WORKSHOP]]
     radius = _profile(form, shared, own)
-    motifs = [str(name) for name in shared.permutation(list(MOTIFS))]
     return Vase(
         form=form,
         radius=radius,
-        glazes=tuple(glazes),
-        friezes=_friezes(own, radius, motifs, place),
+        friezes=_friezes(own, radius),
         handles=_handles(form, own),
         gloss=float(shared.uniform(0.35, 1.0)),
         drip=float(own.uniform(0.72, 0.9)) if own.random() < 0.1 else 1.0,
@@ -159,7 +154,8 @@ def design_vase(seed: int, number: int) -> Vase:
     )
 
 
-def _glaze(name: str) -> Glaze:
+def mix_glaze(name: str) -> Glaze:
+    """Look a glaze up in the table."""
     ground, ink, trim = (linear_rgb(code) for code in GLAZES[name])
     return Glaze(name, ground, ink, trim)
 
@@ -168,9 +164,9 @@ def _profile(form: str, shared: np.random.Generator, own: np.random.Generator) -
     points = np.array(FORMS[form], dtype=np.float64)
     height, radius = points[:, 0], points[:, 1]
     radius = radius * shared.uniform(0.92, 1.1) * own.uniform(0.93, 1.08)
-    radius = radius * own.uniform(0.92, 1.09, len(radius))
+    radius = radius * own.uniform(0.87, 1.13, len(radius))
     height = height.copy()
-    height[1:-1] += own.uniform(-0.02, 0.02, len(height) - 2)
+    height[1:-1] += own.uniform(-0.03, 0.03, len(height) - 2)
     fine = np.linspace(-0.15, 1.15, round(PROFILE_SAMPLES * 1.3))
     # Beyond the ends the outline goes on in its own direction, so that smoothing leaves foot and rim where
     # they are.
@@ -186,36 +182,36 @@ def _profile(form: str, shared: np.random.Generator, own: np.random.Generator) -
     return np.maximum(sampled, 0.05).astype(np.float32)
 
 
-def _friezes(own: np.random.Generator, radius: Array, motifs: list[str], place: int) -> tuple[Frieze, ...]:
-    """A main belt where the vase is wide, and a narrow one below and above it.
-
-    Within a workshop every vase has another motif in the main belt; the narrow belts are of the same few.
-    """
+def _friezes(own: np.random.Generator, radius: Array) -> tuple[Frieze, ...]:
+    """A main belt where the vase is wide, and narrow ones below and above it."""
     widest = float(np.clip(np.argmax(radius) / PROFILE_SAMPLES, 0.32, 0.66))
     middle = widest + own.uniform(-0.07, 0.07)
-    tall = own.uniform(0.11, 0.22)
+    tall = own.uniform(0.15, 0.28)
     gaps = own.uniform(0.02, 0.08, 2)
-    narrow = own.uniform(0.04, 0.1, 2)
-    pick = own.permutation(motifs[:MOTIFS_IN_NARROW_BELTS])
+    narrow = own.uniform(0.05, 0.11, 2)
     low, high = middle - tall / 2, middle + tall / 2
-    belts = [(low, high, motifs[place % len(motifs)])]
+    belts = [(low, high), (low - gaps[0] - narrow[0], low - gaps[0])]
     if own.random() < 0.8:
-        belts.append((low - gaps[0] - narrow[0], low - gaps[0], str(pick[0])))
-    if own.random() < 0.8:
-        belts.append((high + gaps[1], high + gaps[1] + narrow[1], str(pick[1])))
-    friezes = []
-    for bottom, top, motif in belts:
-        bottom, top = max(bottom, 0.03), min(top, 0.95)
-        if top - bottom < 0.03:
-            continue
-        around = 2 * np.pi * float(radius[round((bottom + top) / 2 * (PROFILE_SAMPLES - 1))])
-        repeats = max(round(around / (MOTIFS[motif][1] * (top - bottom)) * own.uniform(0.7, 1.3)), 3)
-        friezes.append(Frieze(bottom, top, motif, repeats, float(own.random()), bool(own.random() < 0.3)))
-    return tuple(friezes)
+        belts.append((high + gaps[1], high + gaps[1] + narrow[1]))
+    within = ((max(bottom, 0.03), min(top, 0.95)) for bottom, top in belts)
+    return tuple(_paint(own, radius, bottom, top) for bottom, top in within if top - bottom >= 0.03)
+
+
+def _paint(rng: np.random.Generator, radius: Array, low: float, high: float) -> Frieze:
+    motif = str(rng.choice(list(MOTIFS)))
+    around = 2 * np.pi * float(radius[round((low + high) / 2 * (PROFILE_SAMPLES - 1))])
+    repeats = max(round(around / (MOTIFS[motif][1] * (high - low)) * rng.uniform(0.65, 1.1)), 3)
+    return Frieze(low, high, motif, repeats, float(rng.random()), bool(rng.random() < 0.3))
+
+
+def repaint(vase: Vase, rng: np.random.Generator) -> Vase:
+    """The same mould with another ornament in its main belt."""
+    main, *others = vase.friezes
+    return replace(vase, friezes=(_paint(rng, vase.radius, main.low, main.high), *others))
 
 
 def _handles(form: str, own: np.random.Generator) -> Handles | None:
-    count = int(own.choice([0, 1, 2], p=[0.7, 0.1, 0.2]))
+    count = int(own.choice([0, 1, 2], p=[0.55, 0.15, 0.3]))
     if count == 0 or form in ("trumpet", "beaker"):
         return None
     low, high = own.uniform(0.5, 0.62), own.uniform(0.82, 0.93)

@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from retrieval.datasets.pottery.arrays import Array, mix, smoothstep, to_srgb, value_noise
 from retrieval.datasets.pottery.backdrop import paint_backdrop
-from retrieval.datasets.pottery.design import Glaze, Vase
+from retrieval.datasets.pottery.design import Glaze, Vase, mix_glaze, repaint
 from retrieval.datasets.pottery.ornament import MOTIFS
 from retrieval.datasets.pottery.scene import Scene, arrange_scene
 from retrieval.datasets.pottery.surface import HANDLE, NOTHING, OPENING, Rays, meet
@@ -34,7 +34,10 @@ class Photo:
 def photograph(vase: Vase, rng: np.random.Generator, pixels: int) -> Photo:
     """Take one photo under circumstances drawn from `rng`."""
     scene = arrange_scene(rng)
-    fired = vase.glazes[scene.glaze % len(vase.glazes)]
+    vase = repaint(vase, rng)
+    fired = mix_glaze(scene.glaze)
+    if scene.reserved:
+        fired = replace(fired, ground=fired.ink, ink=fired.ground)
     size = round(pixels * OVERSAMPLING)
     rays = _camera_rays(scene, size)
     hits = meet(vase, rays, scene.turn)

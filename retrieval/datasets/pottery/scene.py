@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrieval.datasets.pottery.arrays import Array, linear_rgb
+from retrieval.datasets.pottery.design import GLAZES
 
 WALLS = ("plaster", "gradient", "cloth", "planks", "tiles", "print", "print", "print")
 TABLES = ("wood", "stone", "cloth", "plain", "print", "print")
@@ -34,7 +35,8 @@ class Scene:
     shift: of the vase in the frame (right, up), -1..1. stretch: squeeze of the width.
     towards_light: unit vector float32[3]. light, sky: linear colours of the lamp and of the light from all round.
     tint, hue, saturation: gain of each channel by the camera, turn of all hues, strength of all colours.
-    kiln: gain of the glaze's channels. glaze: which of a vase's glazes, to be taken modulo their number.
+    kiln: gain of the glaze's channels. glaze: what the vase is fired in.
+    reserved: whether ground and ornament have exchanged their colours.
     """
 
     turn: float
@@ -55,7 +57,8 @@ class Scene:
     table: str
     table_colour: Array
     kiln: Array
-    glaze: int
+    glaze: str
+    reserved: bool
     exposure: float
     blur: float
     noise: float
@@ -72,12 +75,12 @@ def arrange_scene(rng: np.random.Generator) -> Scene:
     strength = rng.uniform(1.2, 3.0)
     return Scene(
         turn=rng.uniform(0, 2 * np.pi),
-        elevation=rng.uniform(0.02, 0.5),
+        elevation=rng.uniform(0.02, 0.4),
         roll=rng.normal(0, 0.06),
         distance=rng.uniform(2.6, 5.0),
-        share=rng.uniform(0.55, 1.25),
+        share=rng.uniform(0.6, 1.05),
         shift=(rng.uniform(-0.2, 0.2), rng.uniform(-0.14, 0.14)),
-        stretch=rng.uniform(0.92, 1.08),
+        stretch=rng.uniform(0.96, 1.04),
         towards_light=towards.astype(np.float32),
         light=(white * strength).astype(np.float32),
         sky=(np.array([0.9, 0.97, 1.08]) * rng.uniform(0.15, 0.55)).astype(np.float32),
@@ -89,7 +92,8 @@ def arrange_scene(rng: np.random.Generator) -> Scene:
         table=str(rng.choice(TABLES)),
         table_colour=linear_rgb(str(rng.choice(TABLE_COLOURS))) * np.float32(rng.uniform(0.7, 1.1)),
         kiln=(1 + rng.normal(0, 0.08, 3)).astype(np.float32),
-        glaze=int(rng.integers(2**31)),
+        glaze=str(rng.choice(list(GLAZES))),
+        reserved=bool(rng.random() < 0.4),
         exposure=rng.uniform(0.72, 1.15),
         blur=float(max(rng.normal(0.25, 0.35), 0)),
         noise=rng.uniform(0.003, 0.02),
