@@ -164,9 +164,9 @@ def _profile(form: str, shared: np.random.Generator, own: np.random.Generator) -
     points = np.array(FORMS[form], dtype=np.float64)
     height, radius = points[:, 0], points[:, 1]
     radius = radius * shared.uniform(0.92, 1.1) * own.uniform(0.93, 1.08)
-    radius = radius * own.uniform(0.87, 1.13, len(radius))
+    radius = radius * own.uniform(0.82, 1.2, len(radius))
     height = height.copy()
-    height[1:-1] += own.uniform(-0.03, 0.03, len(height) - 2)
+    height[1:-1] += own.uniform(-0.035, 0.035, len(height) - 2)
     fine = np.linspace(-0.15, 1.15, round(PROFILE_SAMPLES * 1.3))
     # Beyond the ends the outline goes on in its own direction, so that smoothing leaves foot and rim where
     # they are.
@@ -186,9 +186,9 @@ def _friezes(own: np.random.Generator, radius: Array) -> tuple[Frieze, ...]:
     """A main belt where the vase is wide, and narrow ones below and above it."""
     widest = float(np.clip(np.argmax(radius) / PROFILE_SAMPLES, 0.32, 0.66))
     middle = widest + own.uniform(-0.07, 0.07)
-    tall = own.uniform(0.15, 0.28)
+    tall = own.uniform(0.14, 0.25)
     gaps = own.uniform(0.02, 0.08, 2)
-    narrow = own.uniform(0.05, 0.11, 2)
+    narrow = own.uniform(0.07, 0.13, 2)
     low, high = middle - tall / 2, middle + tall / 2
     belts = [(low, high), (low - gaps[0] - narrow[0], low - gaps[0])]
     if own.random() < 0.8:

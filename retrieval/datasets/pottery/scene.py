@@ -75,7 +75,7 @@ def arrange_scene(rng: np.random.Generator) -> Scene:
     strength = rng.uniform(1.2, 3.0)
     return Scene(
         turn=rng.uniform(0, 2 * np.pi),
-        elevation=rng.uniform(0.02, 0.4),
+        elevation=rng.uniform(0.02, 0.34),
         roll=rng.normal(0, 0.06),
         distance=rng.uniform(2.6, 5.0),
         share=rng.uniform(0.6, 1.05),
@@ -95,7 +95,7 @@ def arrange_scene(rng: np.random.Generator) -> Scene:
         glaze=str(rng.choice(list(GLAZES))),
         reserved=bool(rng.random() < 0.4),
         exposure=rng.uniform(0.72, 1.15),
-        blur=float(max(rng.normal(0.25, 0.35), 0)),
+        blur=float(max(rng.normal(0.2, 0.3), 0)),
         noise=rng.uniform(0.003, 0.02),
         vignette=rng.uniform(0, 0.35),
         jpeg_quality=int(rng.integers(78, 95)),
