@@ -83,15 +83,16 @@ def _differences(old: BaseModel, new: BaseModel, key: Key) -> Iterator[str]:
 
 
 def _find(path: Path) -> Path:
+    if path.exists() and not path.is_dir():
+        return path
+    # A run's folder is often named as its recipe, and must not stand in the recipe's way.
+    packaged = PACKAGED / f"{path.name.removesuffix('.yaml')}.yaml"
+    if path.parent == Path() and packaged.exists():
+        return packaged
     if path.is_dir():
         raise RecipeError(
             f"{path} is a folder; give a recipe file, or one of {', '.join(packaged_recipes())}"
         )
-    if path.exists():
-        return path
-    packaged = PACKAGED / f"{path.name.removesuffix('.yaml')}.yaml"
-    if path.parent == Path() and packaged.exists():
-        return packaged
     raise RecipeError(
         f"there is no recipe {path}; give a YAML file, or one of {', '.join(packaged_recipes())}"
     )

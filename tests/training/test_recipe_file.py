@@ -138,3 +138,14 @@ def test_the_first_difference_that_changes_a_result(file: Path) -> None:
     assert first_difference(recipe, load_recipe(file, ["machine.workers=3", "machine.cache_gb=0"])) is None
     changed = load_recipe(file, ["optimiser.lr=2", "seed=5"])
     assert first_difference(recipe, changed) == "seed was 0 and is now 5"
+
+
+def test_a_folder_named_as_a_packaged_recipe_does_not_stand_in_its_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sample_catalogue").mkdir()
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("sample_catalogue").name == "sample_catalogue"
+    with pytest.raises(RecipeError, match="photos is a folder"):
+        load_recipe("photos")
