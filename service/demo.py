@@ -36,6 +36,7 @@ def steps(folder: Path, images: Path | None) -> list[Step]:
     """The commands up to the one that serves, in order."""
     photos = images or folder / "images"
     run = folder / "run"
+    resume = ("--resume",) if (run / "recipe.yaml").exists() else ()
     collection = ("--collection", str(folder / "collection"))
     score = ("--data", str(photos), "--split", "validation")
     walk = [
@@ -47,7 +48,7 @@ def steps(folder: Path, images: Path | None) -> list[Step]:
         ),
         Step(
             "Fine-tune the double-head ensemble on the other classes",
-            ("train", RECIPE, "--set", f"data.name={photos}", "--out", str(run), "--resume"),
+            ("train", RECIPE, "--set", f"data.name={photos}", "--out", str(run), *resume),
             run / "bundle",
         ),
         Step(
