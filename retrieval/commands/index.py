@@ -96,5 +96,8 @@ def check(collection: CollectionFolder) -> None:
 
     with LocalCollection.open(collection) as opened:
         report = opened.check()
-    typer.echo(str(report))
+    typer.echo(f"{report.items} items stored, {report.indexed} in the {report.index_kind} index")
+    for problem in report.problems:
+        typer.echo(problem)
+    typer.echo("rows and index agree" if report.ok else "rows and index do not agree")
     raise typer.Exit(0 if report.ok else 1)

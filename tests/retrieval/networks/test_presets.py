@@ -60,7 +60,9 @@ def test_both_heads_of_hdhe_pool_over_14_by_14() -> None:
         ("mobilenet_v3_large", 13),
     ],
 )
-def test_pruned_keeps_seven_eighths_of_the_blocks_and_some_of_the_last_group(backbone: str, blocks: int) -> None:
+def test_pruned_keeps_seven_eighths_of_the_blocks_and_some_of_the_last_group(
+    backbone: str, blocks: int
+) -> None:
     with torch.device("meta"):
         network = build_ensemble(preset_spec("pruned", backbone), weights=None)
     assert {b.block for b in network.parameter_blocks()} == set(range(blocks + 1))
