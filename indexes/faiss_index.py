@@ -9,7 +9,7 @@ be rebuilt.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 
 import faiss
@@ -128,7 +128,7 @@ class FaissIndex:
             while True:
                 if fetch == 0 or (self.on_gpu and fetch > _GPU_MOST_CANDIDATES):
                     return _nothing(len(queries), k)
-                scores, keys = self._index.search(
+                scores, keys = _numpy_search(self._index)(
                     queries, fetch, params=self._parameters(effort, fetch, among)
                 )
                 scores, keys = self._without_dead(scores, keys, k)
@@ -252,3 +252,13 @@ def _all_keys(index: faiss.Index) -> Keys:
 
 def _nothing(queries: int, k: int) -> tuple[Vectors, Keys]:
     return np.full((queries, k), -np.inf, np.float32), np.full((queries, k), NO_KEY, np.int64)
+
+
+def _numpy_search(index: faiss.Index) -> Callable[..., tuple[Vectors, Keys]]:
+    """FAISS's `search` for arrays, which takes search parameters.
+
+    `faiss.contrib.torch_utils`, which other libraries in the process may import, puts one that takes none in its place
+    and keeps this one under another name.
+    """
+    search: Callable[..., tuple[Vectors, Keys]] = getattr(index, "search_numpy", index.search)
+    return search

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+from pathlib import Path
 from threading import Event, Thread
 
 import numpy as np
@@ -9,6 +12,7 @@ from indexes.faiss_index import FaissIndex, gpu_memory, gpus, training_size
 from indexes.index_kinds import KINDS
 from tests.indexes.unit_vectors import unit_vectors
 
+ROOT = Path(__file__).parents[2]
 N, D = 1500, 16
 NAMES = tuple(KINDS)
 
@@ -164,3 +168,21 @@ def test_gpu_equals_cpu(name: str) -> None:
     (_, gpu_keys), (_, cpu_keys) = on_gpu.search(queries, 10), on_cpu.search(queries, 10)
     assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(gpu_keys, cpu_keys, strict=True)]) > 0.9
     assert on_gpu.keys().tolist() == on_cpu.keys().tolist()
+
+
+def test_it_searches_on_when_another_library_has_replaced_faiss_functions() -> None:
+    """pytorch-metric-learning imports `faiss.contrib.torch_utils`, whose `search` takes no parameters."""
+    script = (
+        "import faiss, faiss.contrib.torch_utils, numpy as np\n"
+        "from indexes.faiss_index import FaissIndex\n"
+        "from indexes.index_kinds import KINDS\n"
+        "vectors, keys = np.eye(4, dtype=np.float32), np.arange(4)\n"
+        "for kind in ('flat', 'hnsw'):\n"
+        "    index = FaissIndex.build(KINDS[kind], 4, vectors, [(keys, vectors)], items=4, gpu=False)\n"
+        "    index.add(np.array([9]), -vectors[:1])\n"
+        "    print(index.search(vectors, 1)[1].ravel().tolist())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.stdout.split("\n")[:-1] == ["[0, 1, 2, 3]"] * 2, done.stderr
