@@ -61,12 +61,13 @@ def serve(
     )
     server = uvicorn.Server(config)
     # Uvicorn finishes what it has accepted and then raises the signal again; being asked to stop is no failure.
-    signal.signal(signal.SIGTERM, _leave)
+    before = signal.signal(signal.SIGTERM, _leave)
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:
         pass
     finally:
+        signal.signal(signal.SIGTERM, before)
         listening.close()
     if failure:
         raise failure[0]
