@@ -1,6 +1,6 @@
 """PyTorch: the reference engine, on a CUDA device where there is one.
 
-The CUDA path has not been run on a GPU by the project's own checks; `tests/retrieval/engines` has a test marked
+The CUDA path has not been run on a GPU by the project's own checks; `tests/retrieval/test_embedder.py` has a test marked
 `gpu` that compares it with the CPU.
 """
 
