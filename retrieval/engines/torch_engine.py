@@ -1,7 +1,7 @@
 """PyTorch: the reference engine, on a CUDA device where there is one.
 
-The CUDA path has not been run on a GPU by the project's own checks; `tests/retrieval/test_embedder.py` has a test marked
-`gpu` that compares it with the CPU.
+The CUDA path has not been run on a GPU by the project's own checks; a test marked `gpu` in
+`tests/retrieval/test_embedder.py` compares it with the CPU.
 """
 
 from __future__ import annotations
