@@ -4,8 +4,9 @@
       model.json            format version, network spec, preprocessing, embedding size, recipe, scores, fingerprint
       weights.safetensors   the network's state dict
 
-A bundle is written into a folder beside the target and renamed, so a crash leaves either the old bundle, or the new
-one, or a stray folder named `.NAME.tmp-*` that may be deleted. The fingerprint is the SHA-256 of everything that
+A bundle is written into a folder beside the target and renamed, so a crash while a new one is made leaves
+nothing but a stray folder `.NAME.tmp-*`, which may be deleted. When an old one is replaced, a crash between the two
+renames leaves it whole as `.NAME.tmp-*-old`; rename it back, or write again. The fingerprint is the SHA-256 of all that
 decides an embedding (spec, preprocessing, weights), so two bundles of the same fingerprint give the same vectors.
 """
 
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from retrieval.durable import sync
 from retrieval.errors import BundleError
 from retrieval.networks import (
     BACKBONES,
@@ -106,7 +107,7 @@ def save_bundle(
             save_file(weights, temporary / "weights.safetensors")
             (temporary / "model.json").write_text(json.dumps(document, indent=2) + "\n")
             for path in (temporary / "weights.safetensors", temporary / "model.json", temporary):
-                _sync(path)
+                sync(path)
             _replace(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -197,13 +198,5 @@ def _replace(temporary: Path, folder: Path) -> None:
     if folder.exists():
         folder.rename(old)
     temporary.rename(folder)
-    _sync(folder.parent)
+    sync(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

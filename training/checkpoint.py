@@ -17,8 +17,8 @@ from pathlib import Path
 from accelerate import Accelerator
 from safetensors import SafetensorError
 
+from retrieval.durable import sync
 from retrieval.errors import UserError
-from training.run_folder import sync
 
 _KEPT = 2
 _PROGRESS = "progress.json"

@@ -19,6 +19,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
+from retrieval.durable import sync
 from retrieval.errors import UserError
 from training.recipe import Recipe
 from training.recipe_file import dump_recipe, first_difference, load_recipe
@@ -116,12 +117,3 @@ def write_weights(path: Path, weights: dict[str, Tensor]) -> None:
     sync(beside)
     beside.replace(path)
     sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
