@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import nn
 
 from retrieval.networks import Ensemble
-from training.recipe import FrozenGroup
+from training.sections.network import FrozenGroup
 
 _GROUPS = ("B1", "B2", "B3")
 

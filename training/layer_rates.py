@@ -15,7 +15,7 @@ from torch.nn import Parameter
 
 from retrieval.errors import UserError
 from training.classifier import ClassifiedEnsemble
-from training.recipe import OptimiserSection
+from training.sections.optimiser import OptimiserSection
 
 STEM = 0
 """The number that a stem has among the blocks, which are counted from 1."""

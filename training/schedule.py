@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from training.recipe import ScheduleSection
+from training.sections.schedule import ScheduleSection
 
 
 def rate_factor(schedule: ScheduleSection, position: float) -> float:

@@ -7,7 +7,7 @@ import torch
 
 from retrieval.networks import build_ensemble, preset_spec
 from training.freezing import freeze, frozen_parts, hold
-from training.recipe import FrozenGroup
+from training.sections.network import FrozenGroup
 
 
 @pytest.mark.parametrize(

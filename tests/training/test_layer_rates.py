@@ -9,7 +9,7 @@ from retrieval.networks import build_ensemble, preset_spec
 from training.classifier import ClassifiedEnsemble
 from training.freezing import freeze, frozen_parts
 from training.layer_rates import block_factors, rate_groups
-from training.recipe import OptimiserSection
+from training.sections.optimiser import OptimiserSection
 
 
 @pytest.fixture(scope="module")

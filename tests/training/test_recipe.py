@@ -8,7 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from retrieval.networks import HeadSpec
-from training.recipe import NetworkSection, Recipe, ValidationSection
+from training.recipe import Recipe
+from training.sections.network import NetworkSection
+from training.sections.validation import ValidationSection
 
 
 def test_defaults_are_the_published_recipe() -> None:

@@ -7,8 +7,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.recipe import ScheduleSection
 from training.schedule import rate_factor
+from training.sections.schedule import ScheduleSection
 
 
 def test_the_published_schedule_drops_tenfold_half_way() -> None:

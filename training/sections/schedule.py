@@ -1,0 +1,27 @@
+"""How long a run is, and how its rates change."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from training.sections.section import Section
+
+
+class ScheduleSection(Section):
+    """How long, and how the rates change. drops: where they are multiplied by `drop_factor`, as parts of the epochs
+    (0.5 = half way). warmup_epochs: rates grow in a straight line from zero over this many epochs.
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 40
+    shape: Literal["step", "cosine"] = "step"
+    drops: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5,)
+    drop_factor: Annotated[float, Field(gt=0, le=1)] = 0.1
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _warmup_ends(self) -> Self:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs {self.warmup_epochs:g} leaves nothing of {self.epochs} epochs")
+        return self
