@@ -12,9 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from retrieval.images import decode_image
 from retrieval.progress import track
@@ -106,10 +104,3 @@ def epoch_order(images: int, batch: int, *, seed: int, epoch: int, least: int = 
 def step_seed(seed: int, epoch: int, step: int, process: int) -> int:
     """The seed of everything that torch draws in one step of one process (dropout)."""
     return int(np.random.SeedSequence((seed, epoch, step, process)).generate_state(1)[0])
-
-
-def mirror_half(images: Tensor, *, seed: int) -> Tensor:
-    """Mirror each image left to right with probability one half. images: [n, c, h, w], any layout in memory."""
-    chosen = np.random.default_rng(seed).random(len(images)) < 0.5
-    mirrored = torch.from_numpy(chosen).to(images.device)
-    return torch.where(mirrored[:, None, None, None], images.flip(3), images)

@@ -22,7 +22,8 @@ from retrieval.errors import UserError
 from retrieval.networks import build_ensemble
 from retrieval.progress import track
 from retrieval.transforms import Preprocessing
-from training.batches import ImageSource, epoch_order, mirror_half, step_seed
+from training.augmentation import mirror_half
+from training.batches import ImageSource, epoch_order, step_seed
 from training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from training.classifier import ClassifiedEnsemble, summed_cross_entropy
 from training.curves import draw_curves

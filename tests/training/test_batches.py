@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from retrieval.errors import ImageError
 from retrieval.transforms import Preprocessing
-from training.batches import ImageSource, epoch_order, mirror_half, step_seed
+from training.batches import ImageSource, epoch_order, step_seed
 
 
 @given(images=st.integers(2, 300), batch=st.integers(2, 50), seed=st.integers(0, 9), epoch=st.integers(0, 9))
@@ -44,16 +43,6 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
 def test_step_seeds_differ() -> None:
     seeds = {step_seed(a, b, c, d) for a in range(3) for b in range(3) for c in range(3) for d in range(3)}
     assert len(seeds) == 81
-
-
-def test_mirroring_turns_about_half_of_the_images_and_keeps_the_rest() -> None:
-    images = torch.randn(400, 3, 4, 5)
-    mirrored = mirror_half(images, seed=3)
-    kept = (mirrored == images).flatten(1).all(1)
-    turned = (mirrored == images.flip(3)).flatten(1).all(1)
-    assert torch.equal(kept, ~turned)
-    assert 160 < int(turned.sum()) < 240
-    assert torch.equal(mirror_half(images, seed=3), mirrored)
 
 
 def source(photos: Path, cache_bytes: int) -> ImageSource:

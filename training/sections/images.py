@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from training.sections.section import Section
 
+Area = Annotated[float, Field(gt=0, le=1)]
+Ratio = Annotated[float, Field(ge=0.1, le=10)]
+
+
+class CropSection(Section):
+    """Random-resized crop. scale: the least and the largest area of the crop, as parts of the image. ratio: the same
+    for its width over its height. source: side of the square that images are kept at, to be cut from; null = 1.375
+    times the training pixels, so that a crop of half the area loses nothing.
+    """
+
+    scale: tuple[Area, Area] = (0.16, 1.0)
+    ratio: tuple[Ratio, Ratio] = (0.75, 1.3333)
+    source: Annotated[int, Field(ge=16, le=2048)] | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        for name, (least, most) in {"scale": self.scale, "ratio": self.ratio}.items():
+            if least > most:
+                raise ValueError(f"{name} must go from the smaller to the larger; got {least:g}, {most:g}")
+        return self
+
 
 class ImagesSection(Section):
-    """How images become pixels. Training squashes to pixels x pixels; scoring squashes to `resize` (as `pixels`
-    where null) and cuts the centre. mirror: half of the training images are mirrored.
+    """How images become pixels. Training squashes to pixels x pixels, or cuts random crops where there is a `crop`;
+    scoring squashes to `resize` (as `pixels` where null) and cuts the centre. mirror: half of the training images are
+    mirrored.
     """
 
     pixels: Annotated[int, Field(ge=16, le=1024)] = 224
     resize: Annotated[int, Field(ge=16, le=1200)] | None = None
     mirror: bool = True
+    crop: CropSection | None = None
 
     @model_validator(mode="after")
     def _crop_fits(self) -> Self:
@@ -25,3 +49,10 @@ class ImagesSection(Section):
                 f"resize {self.resize} is smaller than pixels {self.pixels}, so no crop can be cut"
             )
         return self
+
+    @property
+    def training_source(self) -> int:
+        """Side of the squares that training images are prepared at, before augmentation."""
+        if self.crop is None:
+            return self.pixels
+        return self.crop.source or math.ceil(1.375 * self.pixels)

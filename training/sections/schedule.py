@@ -11,7 +11,9 @@ from training.sections.section import Section
 
 class ScheduleSection(Section):
     """How long, and how the rates change. drops: where they are multiplied by `drop_factor`, as parts of the epochs
-    (0.5 = half way). warmup_epochs: rates grow in a straight line from zero over this many epochs.
+    (0.5 = half way). warmup_epochs: rates grow in a straight line from zero over this many epochs. frozen_epochs: in
+    the first so many, only what is new learns (classifiers, proxies, added layers), not what came with the weights.
+    average: keep a moving average of the weights with this decay per step, and score and export that; null = none.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 40
@@ -19,9 +21,15 @@ class ScheduleSection(Section):
     drops: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5,)
     drop_factor: Annotated[float, Field(gt=0, le=1)] = 0.1
     warmup_epochs: Annotated[float, Field(ge=0)] = 0
+    frozen_epochs: Annotated[int, Field(ge=0)] = 0
+    average: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> Self:
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs {self.warmup_epochs:g} leaves nothing of {self.epochs} epochs")
+        if self.frozen_epochs >= self.epochs:
+            raise ValueError(
+                f"frozen_epochs {self.frozen_epochs} leaves nothing of {self.epochs} epochs for the network"
+            )
         return self

@@ -1,0 +1,56 @@
+"""Random views of training images, made from prepared batches on the device that trains.
+
+A view is a function of its batch and a seed alone, so that a resumed run sees what the killed one would have seen.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from training.sections.images import CropSection, ImagesSection
+
+
+def augment(images: Tensor, section: ImagesSection, *, seed: int) -> Tensor:
+    """One random view an image, by the recipe: images float[n, 3, s, s] to float[n, 3, pixels, pixels]."""
+    if section.crop is not None:
+        return random_resized_crop(
+            images, section.crop, pixels=section.pixels, mirror=section.mirror, seed=seed
+        )
+    return mirror_half(images, seed=seed) if section.mirror else images
+
+
+def mirror_half(images: Tensor, *, seed: int) -> Tensor:
+    """Mirror each image left to right with probability one half. images: [n, c, h, w], any layout in memory."""
+    chosen = np.random.default_rng(seed).random(len(images)) < 0.5
+    mirrored = torch.from_numpy(chosen).to(images.device)
+    return torch.where(mirrored[:, None, None, None], images.flip(3), images)
+
+
+def random_resized_crop(images: Tensor, crop: CropSection, *, pixels: int, mirror: bool, seed: int) -> Tensor:
+    """Cut a random rectangle of each image and stretch it to a square (Szegedy et al. 2015, "Inception").
+
+    The rectangle's area is uniform in `scale` of the image's, its ratio of width to height log-uniform in `ratio`;
+    sides that would be longer than the image are cut to it. Sampled bilinearly, one gather for the crop and the
+    mirror. images: float[n, c, s, s]. Returns float[n, c, pixels, pixels] in channels_last memory.
+    """
+    draw = np.random.default_rng(seed)
+    count = len(images)
+    area = draw.uniform(*crop.scale, count)
+    ratio = np.exp(draw.uniform(*np.log(crop.ratio), count))
+    width, height = np.minimum(np.sqrt(area * ratio), 1), np.minimum(np.sqrt(area / ratio), 1)
+    # Coordinates run from -1 to 1, so a rectangle of this width may have its centre this far from the middle.
+    across, down = draw.uniform(-1, 1, count) * (1 - width), draw.uniform(-1, 1, count) * (1 - height)
+    if mirror:
+        width = np.where(draw.random(count) < 0.5, -width, width)
+    view = np.zeros((count, 2, 3), np.float32)
+    view[:, 0, 0], view[:, 0, 2], view[:, 1, 1], view[:, 1, 2] = width, across, height, down
+    where = F.affine_grid(
+        torch.from_numpy(view).to(images.device),
+        [count, images.shape[1], pixels, pixels],
+        align_corners=False,
+    )
+    cut = F.grid_sample(images, where, mode="bilinear", padding_mode="border", align_corners=False)
+    return cut.contiguous(memory_format=torch.channels_last)
