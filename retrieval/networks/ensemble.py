@@ -67,12 +67,22 @@ class Ensemble(nn.Module):
         self.backbone = backbone
         self.pixels, self.mean, self.std = view.pixels, view.mean, view.std
         self.trunk = Trunk(view, spec.share_until)
-        self.heads = nn.ModuleList(Head(head, backbone, view, spec.share_until) for head in spec.heads)
+        self.heads = nn.ModuleList()
+        for head_spec in spec.heads:
+            head = Head(head_spec, backbone, view, spec.share_until)
+            if spec.tied and len(self.heads) > 0:
+                head.drop_blocks()
+            self.heads.append(head)
+
+    @property
+    def _heads(self) -> list[Head]:
+        """The heads under their own type, which a ModuleList forgets."""
+        return [cast(Head, head) for head in self.heads]
 
     @property
     def feature_sizes(self) -> tuple[int, ...]:
         """Length of each head's feature."""
-        return tuple(cast(Head, head).feature_size for head in self.heads)
+        return tuple(head.feature_size for head in self._heads)
 
     @property
     def embedding_size(self) -> int:
@@ -81,13 +91,30 @@ class Ensemble(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """images: float[n, 3, h, w], normalised. Returns each head's feature float[n, d_h], as it is."""
-        shared = self.trunk(images)
-        return tuple(head(shared) for head in self.heads)
+        maps = self.feature_maps(images)
+        return tuple(head.summarise(mapped) for head, mapped in zip(self._heads, maps, strict=True))
 
     def feature_maps(self, images: Tensor) -> tuple[Tensor, ...]:
         """Each head's map float[n, c_h, h, w] just before its pooling."""
         shared = self.trunk(images)
-        return tuple(cast(Head, head).feature_map(shared) for head in self.heads)
+        if self.spec.tied:
+            return self._tied_maps(shared)
+        return tuple(head.feature_map(shared) for head in self._heads)
+
+    def _tied_maps(self, shared: Tensor) -> tuple[Tensor, ...]:
+        """The maps of heads that share their blocks: computed once for all heads that see the same map."""
+        first = self._heads[0]
+        masked = [head.mask(shared) for head in self._heads if head.attention is not None]
+        if len(masked) < len(self._heads):
+            masked.append(shared)
+        if self.training:
+            # In one batch, so that batch normalisation learns the statistics of all heads together: those are
+            # what it uses afterwards, when the heads go one by one to save memory.
+            deep = list(first.deepen(torch.cat(masked)).chunk(len(masked)))
+        else:
+            deep = [first.deepen(mask) for mask in masked]
+        own = iter(deep)
+        return tuple(deep[-1] if head.attention is None else next(own) for head in self._heads)
 
     def embed(self, images: Tensor, *, mirror: bool | None = None) -> Tensor:
         """Unit vectors float32[n, embedding_size] of images float[n, 3, h, w], with gradients if on.
@@ -108,7 +135,8 @@ class Ensemble(nn.Module):
     def parameter_blocks(self) -> list[ParameterBlock]:
         """Every parameter exactly once, trunk first, each part from the input on.
 
-        What stands behind a head's last block (tail, generalised mean, linear layer) counts to that block.
+        What stands behind a head's last block (tail, generalised mean, linear layer) counts to that block, and
+        attention to the head's first. The blocks of tied heads belong to head 0.
         """
         found: dict[tuple[int | None, int], ParameterBlock] = {}
         for name, parameter in self.named_parameters():
@@ -119,6 +147,10 @@ class Ensemble(nn.Module):
                 found[head, block] = ParameterBlock(head, block, f"{part}.{label}", [])
             found[head, block].parameters.append((name, parameter))
         return list(found.values())
+
+    def new_parameters(self) -> list[nn.Parameter]:
+        """The parameters that pretrained weights say nothing of: attention, exponents of GeM, linear layers."""
+        return [parameter for head in self._heads for parameter in head.new_parameters()]
 
     def _place(self, name: str) -> tuple[int | None, int]:
         """Head (None: trunk) and block number of `heads.0.groups.B4.2.conv1.weight` and the like."""
@@ -131,6 +163,8 @@ class Ensemble(nn.Module):
             return head, self.backbone.number(GROUPS.index(within[1]), int(within[2]))
         if head is None:
             return head, 0
+        if within[0] == "attention":
+            return head, self.backbone.number(GROUPS.index(self.spec.share_until) + 1, 0)
         return head, self.backbone.number(*self.backbone.locate(self.spec.heads[head].last_block))
 
 

@@ -48,9 +48,34 @@ class SpatialPool(nn.Module):
         return x.mean((2, 3)) + x.amax((2, 3))
 
 
+class SoftMask(nn.Module):
+    """The attention of one learner of an ensemble: a weight between 0 and 1 for every value of a map.
+
+    Source: Kim et al., "Attention-based Ensemble for Deep Metric Learning", ECCV 2018. Theirs ends in a 1x1
+    convolution and a sigmoid behind inception modules of its own; here one 1x1 convolution with batch
+    normalisation and ReLU stands for those, so that it fits any backbone.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, channels, 1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: float[n, c, h, w] to its mask of the same shape."""
+        mask: Tensor = self.layers(x)
+        return mask
+
+
 class Head(nn.Module):
     """From the trunk's map to one feature an image.
 
+    attention: the soft mask on the trunk's map; None without.
     groups: the head's own groups by name (`B3`, `B4`), the last one cut and at the spec's stride.
     tail: the backbone's last convolution, where every block is kept whole; else the identity.
     reduction: linear layer and batch normalisation, for `linear`; else the identity.
@@ -61,13 +86,15 @@ class Head(nn.Module):
         self, spec: HeadSpec, backbone: Backbone, view: BackboneView, share_until: SharedGroup
     ) -> None:
         super().__init__()
+        entrance = view.channels[GROUPS.index(share_until)]
+        self.attention = SoftMask(entrance) if spec.attention else None
         last_group, last_block = backbone.locate(spec.last_block)
         first_group = GROUPS.index(share_until) + 1
         self.groups = nn.ModuleDict()
         for group in range(first_group, last_group + 1):
             kept = view.groups[group] if group < last_group else view.groups[group][: last_block + 1]
             blocks = list(kept)
-            if group == last_group and spec.reduction.startswith("penultimate"):
+            if group == last_group and spec.cuts_last_block:
                 blocks[-1] = view.penultimate(blocks[-1])
             self.groups[GROUPS[group]] = deepcopy(nn.Sequential(*blocks))
         last = self.groups[GROUPS[last_group]]
@@ -77,28 +104,53 @@ class Head(nn.Module):
 
         whole = backbone.number(last_group, last_block) == sum(backbone.blocks)
         self.tail: nn.Module = nn.Identity()
-        if view.tail is not None and whole and not spec.reduction.startswith("penultimate"):
+        if view.tail is not None and whole and not spec.cuts_last_block:
             self.tail = deepcopy(view.tail)
             channels = output_channels(self.tail)
 
         self.pool: nn.Module = GeneralisedMean() if spec.pool == "gem" else SpatialPool(spec.pool)
         self.reduction: nn.Module = nn.Identity()
         if spec.reduction == "linear":
-            linear = nn.Linear(channels, LINEAR_SIZE)
+            size = spec.size or LINEAR_SIZE
+            linear = nn.Linear(channels, size)
             nn.init.kaiming_normal_(linear.weight, mode="fan_out")
             nn.init.zeros_(linear.bias)
-            self.reduction = nn.Sequential(linear, nn.BatchNorm1d(LINEAR_SIZE))
-            channels = LINEAR_SIZE
+            self.reduction = nn.Sequential(linear, nn.BatchNorm1d(size))
+            channels = size
+        self.norm: nn.Module = nn.Identity()
+        if spec.norm == "layer":
+            self.norm = nn.LayerNorm(channels, elementwise_affine=False)
         self.feature_size = channels
 
-    def feature_map(self, x: Tensor) -> Tensor:
-        """The trunk's map float[n, c, h, w] to the map float[n, c', h', w'] that the pooling sees."""
+    def drop_blocks(self) -> None:
+        """Leave the blocks to another head, whose `deepen` then serves this one too."""
+        self.groups, self.tail = nn.ModuleDict(), nn.Identity()
+
+    def new_parameters(self) -> list[nn.Parameter]:
+        """Those that no pretrained weights are loaded into: attention, the exponent of GeM, the linear layer."""
+        parts = (self.attention, self.pool, self.reduction)
+        return [parameter for part in parts if part is not None for parameter in part.parameters()]
+
+    def mask(self, x: Tensor) -> Tensor:
+        """The trunk's map float[n, c, h, w] as this head's blocks see it."""
+        return x if self.attention is None else x * self.attention(x)
+
+    def deepen(self, x: Tensor) -> Tensor:
+        """A masked map float[n, c, h, w] to the map float[n, c', h', w'] that the pooling sees."""
         for group in self.groups.values():
             x = group(x)
         mapped: Tensor = self.tail(x)
         return mapped
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The trunk's map float[n, c, h, w] to features float[n, feature_size], not normalised."""
-        feature: Tensor = self.reduction(self.pool(self.feature_map(x)))
+    def feature_map(self, x: Tensor) -> Tensor:
+        """The trunk's map float[n, c, h, w] to the map float[n, c', h', w'] that the pooling sees."""
+        return self.deepen(self.mask(x))
+
+    def summarise(self, mapped: Tensor) -> Tensor:
+        """What `feature_map` gives to features float[n, feature_size], not L2-normalised."""
+        feature: Tensor = self.norm(self.reduction(self.pool(mapped)))
         return feature
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The trunk's map float[n, c, h, w] to features float[n, feature_size], not L2-normalised."""
+        return self.summarise(self.feature_map(x))

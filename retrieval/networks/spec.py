@@ -11,6 +11,7 @@ from typing import Literal
 Reduction = Literal["none", "linear", "penultimate", "penultimate+"]
 SharedGroup = Literal["B1", "B2", "B3"]
 Pool = Literal["avg", "max", "gem", "avg+max"]
+Norm = Literal["none", "layer"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class HeadSpec:
         convolution and drop its shortcut, so that the feature is the activation in the middle of the block.
     pool: spatial pooling.
     lr: factor on the recipe's learning rates for this head and its classifier.
+    norm: of the feature behind pooling and reduction, before any loss or embedding sees it. `layer` takes away
+        the feature's mean and divides by its deviation, with nothing learned.
+    size: length of the feature behind `linear`; None stands for 512. No other reduction has a choice.
+    attention: multiply the trunk's map by a soft mask of this head's own before the head's groups see it (Kim
+        et al., "Attention-based Ensemble for Deep Metric Learning", ECCV 2018).
     """
 
     last_block: str = "res4_last"
@@ -33,6 +39,9 @@ class HeadSpec:
     reduction: Reduction = "none"
     pool: Pool = "avg"
     lr: float = 1.0
+    norm: Norm = "none"
+    size: int | None = None
+    attention: bool = False
 
     @property
     def classifier_block(self) -> bool:
@@ -45,6 +54,11 @@ class HeadSpec:
         """
         return self.reduction in ("none", "penultimate+")
 
+    @property
+    def cuts_last_block(self) -> bool:
+        """Whether the last block ends before its last convolution."""
+        return self.reduction in ("penultimate", "penultimate+")
+
 
 @dataclass(frozen=True)
 class EnsembleSpec:
@@ -52,9 +66,13 @@ class EnsembleSpec:
 
     backbone: a name of `retrieval.networks.backbones`.
     mirror: whether the embedding sums those of the image and of its horizontal mirror.
+    tied: whether the heads share one copy of what lies above the trunk. Each then has only its attention,
+        pooling and reduction for itself; all must be cut at one block, alike and at one stride. The shared copy
+        belongs to the first head and learns at its rate.
     """
 
     backbone: str
     share_until: SharedGroup = "B2"
     heads: tuple[HeadSpec, ...] = (HeadSpec(),)
     mirror: bool = True
+    tied: bool = False

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import get_args
 
 from retrieval.errors import NetworkError
-from retrieval.networks.backbone import GROUPS
+from retrieval.networks.backbone import GROUPS, Backbone
 from retrieval.networks.backbones import backbone_row
-from retrieval.networks.spec import EnsembleSpec, Pool, Reduction, SharedGroup
+from retrieval.networks.spec import EnsembleSpec, HeadSpec, Norm, Pool, Reduction, SharedGroup
 
 SHARED_GROUPS: tuple[SharedGroup, ...] = get_args(SharedGroup)
 REDUCTIONS: tuple[str, ...] = get_args(Reduction)
 POOLS: tuple[str, ...] = get_args(Pool)
+NORMS: tuple[str, ...] = get_args(Norm)
 
 
 def check_spec(spec: EnsembleSpec) -> None:
@@ -38,6 +39,38 @@ def check_spec(spec: EnsembleSpec) -> None:
         _check_choice(f"{field}.pool", head.pool, POOLS)
         if not (math.isfinite(head.lr) and head.lr > 0):
             raise NetworkError(f"{field}.lr must be a positive number; got {head.lr!r}")
+        _check_choice(f"{field}.norm", head.norm, NORMS)
+        _check_size(field, head)
+    if spec.tied:
+        _check_tied(spec, backbone)
+
+
+def _check_size(field: str, head: HeadSpec) -> None:
+    if head.size is None:
+        return
+    if head.reduction != "linear":
+        raise NetworkError(
+            f"{field}.size {head.size!r} needs reduction linear; with {head.reduction} the backbone decides"
+        )
+    if head.size < 1:
+        raise NetworkError(f"{field}.size must be at least 1; got {head.size!r}")
+
+
+def _check_tied(spec: EnsembleSpec, backbone: Backbone) -> None:
+    """One copy of the groups must be right for every head."""
+    first = spec.heads[0]
+    for index, head in enumerate(spec.heads):
+        for what, wanted, given in (
+            ("last_block", backbone.locate(first.last_block), backbone.locate(head.last_block)),
+            ("stride", first.stride, head.stride),
+            ("reduction", first.cuts_last_block, head.cuts_last_block),
+        ):
+            if wanted != given:
+                raise NetworkError(
+                    f"tied heads share one copy of their blocks, but heads[{index}].{what} "
+                    f"{getattr(head, what)!r} differs from {getattr(first, what)!r} of heads[0]; "
+                    "make them equal or leave out tied"
+                )
 
 
 def _check_choice(field: str, value: object, allowed: Sequence[object]) -> None:

@@ -17,18 +17,28 @@ _HEAD_TYPES: dict[str, tuple[type, ...]] = {
     "reduction": (str,),
     "pool": (str,),
     "lr": (float, int),
+    "norm": (str,),
+    "size": (int, type(None)),
+    "attention": (bool,),
 }
 _ENSEMBLE_TYPES: dict[str, tuple[type, ...]] = {
     "backbone": (str,),
     "share_until": (str,),
     "heads": (list,),
     "mirror": (bool,),
+    "tied": (bool,),
 }
+
+# Fields that came after the first bundles. They are written only where they are in use: a bundle's fingerprint
+# counts every field written, and that of an old model may not change.
+_LATER_HEAD_FIELDS = {"norm": "none", "size": None, "attention": False}
+_LATER_FIELDS = {"tied": False}
 
 
 def spec_to_dict(spec: EnsembleSpec) -> dict[str, Any]:
     """Strings, numbers, booleans and lists only, so that it is the same after a trip through JSON."""
-    return {**asdict(spec), "heads": [asdict(head) for head in spec.heads]}
+    written = _without(asdict(spec), _LATER_FIELDS)
+    return {**written, "heads": [_without(asdict(head), _LATER_HEAD_FIELDS) for head in spec.heads]}
 
 
 def spec_from_dict(data: object) -> EnsembleSpec:
@@ -51,6 +61,11 @@ def spec_from_dict(data: object) -> EnsembleSpec:
     spec = EnsembleSpec(**values)
     check_spec(spec)
     return spec
+
+
+def _without(written: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the later fields that stand at their defaults."""
+    return {key: value for key, value in written.items() if key not in later or value != later[key]}
 
 
 def _checked(data: object, where: str, types: dict[str, tuple[type, ...]]) -> dict[str, Any]:

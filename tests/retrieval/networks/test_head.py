@@ -9,7 +9,7 @@ from torch import nn
 
 from retrieval.networks.backbone import GROUPS, BackboneView
 from retrieval.networks.backbones import backbone_row
-from retrieval.networks.head import GeneralisedMean, Head, SpatialPool
+from retrieval.networks.head import GeneralisedMean, Head, SoftMask, SpatialPool
 from retrieval.networks.spec import HeadSpec, Pool, Reduction, SharedGroup
 
 
@@ -124,3 +124,59 @@ def test_generalised_mean_of_what_is_not_positive_is_finite() -> None:
     assert torch.isfinite(x.grad).all()
     assert pool.power.grad is not None
     assert torch.isfinite(pool.power.grad).all()
+
+
+@pytest.mark.parametrize("reduction", get_args(Reduction))
+def test_layer_norm_gives_every_feature_mean_zero_and_variance_one(reduction: Reduction) -> None:
+    torch.manual_seed(0)
+    row = backbone_row("mobilenet_v3_small")
+    view = row.view(row.build(), row)
+    plain, normed = (
+        Head(HeadSpec("res4_1", reduction=reduction, norm=norm), row, view, "B3")
+        for norm in ("none", "layer")
+    )
+    normed.load_state_dict(plain.state_dict())
+    maps = torch.randn(3, view.channels[2], 4, 4)
+    with torch.no_grad():
+        before, after = plain.eval()(maps).numpy(), normed.eval()(maps).numpy()
+    truth = (before - before.mean(1, keepdims=True)) / np.sqrt(before.var(1, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(after, truth, atol=1e-4)
+
+
+@pytest.mark.parametrize(("size", "expected"), [(None, 512), (64, 64)])
+def test_a_linear_layer_gives_the_size_asked_for(size: int | None, expected: int) -> None:
+    row, view = backbone_row("resnet18"), meta_view("resnet18")
+    with torch.device("meta"):
+        head = Head(HeadSpec(reduction="linear", size=size), row, view, "B3")
+    assert head.feature_size == expected
+    assert head(torch.empty(2, 256, 4, 4, device="meta")).shape == (2, expected)
+
+
+def test_a_soft_mask_scales_every_value_of_the_map_by_its_own_weight() -> None:
+    torch.manual_seed(0)
+    row, view = backbone_row("resnet18"), meta_view("resnet18")
+    with torch.device("meta"):
+        without = Head(HeadSpec(), row, view, "B3")
+    maps = torch.randn(2, 6, 5, 4)
+    assert without.mask(maps) is maps
+    mask = SoftMask(6).eval()
+    with torch.no_grad():
+        weights = mask(maps)
+        assert weights.shape == maps.shape
+        assert ((weights > 0) & (weights < 1)).all()
+        # Every position is weighed by its own values alone.
+        torch.testing.assert_close(mask(maps[:, :, 2:3, 1:2]), weights[:, :, 2:3, 1:2])
+    with torch.device("meta"):
+        head = Head(HeadSpec(attention=True), row, view, "B3")
+    assert head.mask(torch.empty(2, 256, 4, 4, device="meta")).shape == (2, 256, 4, 4)
+
+
+def test_what_no_pretrained_weights_are_loaded_into_is_new() -> None:
+    row, view = backbone_row("efficientnet_lite0"), meta_view("efficientnet_lite0")
+    with torch.device("meta"):
+        plain = Head(HeadSpec(), row, view, "B3")
+        head = Head(HeadSpec(reduction="linear", pool="gem", attention=True), row, view, "B3")
+    assert plain.new_parameters() == []
+    new = {id(parameter) for parameter in head.new_parameters()}
+    old = {name for name, parameter in head.named_parameters() if id(parameter) not in new}
+    assert old == {name for name, _ in plain.named_parameters()}

@@ -51,10 +51,40 @@ def test_an_ensemble_that_cannot_be_is_refused(change: dict[str, Any], message: 
         ({"lr": -1.0}, r"heads\[0\].lr must be"),
         ({"lr": float("nan")}, r"heads\[0\].lr must be"),
         ({"lr": float("inf")}, r"heads\[0\].lr must be"),
+        ({"norm": "batch"}, r"heads\[0\].norm must be one of none, layer; got 'batch'"),
+        ({"size": 64}, r"heads\[0\].size 64 needs reduction linear; with none the backbone decides"),
+        ({"size": 512, "reduction": "penultimate"}, r"heads\[0\].size 512 needs reduction linear"),
+        ({"size": 0, "reduction": "linear"}, r"heads\[0\].size must be at least 1; got 0"),
     ],
 )
 def test_a_head_that_cannot_be_is_refused_in_one_line(change: dict[str, Any], message: str) -> None:
     spec = replace(GOOD, heads=(replace(HeadSpec(), **change),))
     with pytest.raises(NetworkError, match=message) as raised:
         check_spec(spec)
+    assert "\n" not in str(raised.value)
+
+
+def test_tied_heads_may_differ_behind_their_blocks() -> None:
+    heads = (
+        HeadSpec("res4_3", reduction="linear", size=96, attention=True),
+        HeadSpec("res4_last", pool="gem", norm="layer", lr=4.0),
+    )
+    check_spec(EnsembleSpec("resnet50", heads=heads, tied=True))
+    cut = (HeadSpec(reduction="penultimate"), HeadSpec(reduction="penultimate+"))
+    check_spec(EnsembleSpec("resnet50", heads=cut, tied=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"last_block": "res4_1"}, r"heads\[1\].last_block 'res4_1' differs from 'res4_last' of heads\[0\]"),
+        ({"stride": 1}, r"heads\[1\].stride 1 differs from 2 of heads\[0\]"),
+        ({"reduction": "penultimate"}, r"heads\[1\].reduction 'penultimate' differs from 'none'"),
+    ],
+)
+def test_tied_heads_must_have_the_same_blocks(change: dict[str, Any], message: str) -> None:
+    heads = (HeadSpec(), replace(HeadSpec(), **change))
+    check_spec(EnsembleSpec("resnet50", heads=heads))
+    with pytest.raises(NetworkError, match=message) as raised:
+        check_spec(EnsembleSpec("resnet50", heads=heads, tied=True))
     assert "\n" not in str(raised.value)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any, cast, get_args
 
 import pytest
@@ -7,16 +8,22 @@ from hypothesis import strategies as st
 
 from retrieval.errors import NetworkError
 from retrieval.networks.presets import PRESETS, preset_spec
-from retrieval.networks.spec import EnsembleSpec, HeadSpec, Pool, Reduction, SharedGroup
+from retrieval.networks.spec import EnsembleSpec, HeadSpec, Norm, Pool, Reduction, SharedGroup
 from retrieval.networks.spec_dict import spec_from_dict, spec_to_dict
 
+reductions = st.one_of(
+    st.fixed_dictionaries({"reduction": st.sampled_from(get_args(Reduction))}),
+    st.fixed_dictionaries({"reduction": st.just("linear"), "size": st.integers(1, 4096)}),
+)
 heads = st.builds(
-    HeadSpec,
+    lambda reduction, **others: HeadSpec(**reduction, **others),
+    reduction=reductions,
     last_block=st.sampled_from(["res4_1", "res4_last"]),
     stride=st.sampled_from([1, 2]),
-    reduction=st.sampled_from(get_args(Reduction)),
     pool=st.sampled_from(get_args(Pool)),
     lr=st.floats(min_value=1e-6, max_value=100),
+    norm=st.sampled_from(get_args(Norm)),
+    attention=st.booleans(),
 )
 specs = st.builds(
     EnsembleSpec,
@@ -27,7 +34,16 @@ specs = st.builds(
 )
 
 
-@given(specs)
+@st.composite
+def tied_specs(draw: st.DrawFn) -> EnsembleSpec:
+    """Any number of heads on the blocks of one."""
+    first = draw(heads)
+    pools = draw(st.lists(st.sampled_from(get_args(Pool)), max_size=3))
+    others = [replace(first, pool=pool, attention=not first.attention) for pool in pools]
+    return EnsembleSpec("resnet18", heads=(first, *others), tied=True)
+
+
+@given(specs | tied_specs())
 def test_a_spec_survives_a_trip_through_json(spec: EnsembleSpec) -> None:
     assert spec_from_dict(json.loads(json.dumps(spec_to_dict(spec)))) == spec
 
@@ -41,6 +57,18 @@ def test_presets_survive_it_too(preset: str) -> None:
 def test_left_out_fields_take_their_defaults() -> None:
     assert spec_from_dict({"backbone": "resnet18"}) == EnsembleSpec("resnet18")
     assert spec_from_dict({"backbone": "resnet18", "heads": [{"lr": 2}]}).heads == (HeadSpec(lr=2.0),)
+
+
+def test_the_first_bundles_read_as_before_and_keep_their_fingerprint() -> None:
+    written = {
+        "backbone": "resnet50",
+        "share_until": "B2",
+        "heads": [{"last_block": "res4_1", "stride": 1, "reduction": "linear", "pool": "gem", "lr": 4.0}],
+        "mirror": False,
+    }
+    spec = spec_from_dict(written)
+    assert spec.heads[0] == HeadSpec("res4_1", 1, "linear", "gem", 4.0)
+    assert spec_to_dict(spec) == written
 
 
 @pytest.mark.parametrize(
@@ -58,6 +86,11 @@ def test_left_out_fields_take_their_defaults() -> None:
         ({"heads": [{"stride": 1.0}]}, r"network.heads\[0\].stride must be int"),
         ({"heads": [{"lr": "4x"}]}, r"network.heads\[0\].lr must be float"),
         ({"heads": [{"lr": True}]}, r"network.heads\[0\].lr must be float"),
+        ({"heads": [{"norm": None}]}, r"network.heads\[0\].norm must be str; got None"),
+        ({"heads": [{"size": "64"}]}, r"network.heads\[0\].size must be int; got '64'"),
+        ({"heads": [{"size": True}]}, r"network.heads\[0\].size must be int; got True"),
+        ({"heads": [{"attention": 1}]}, r"network.heads\[0\].attention must be bool; got 1"),
+        ({"tied": "yes"}, "network.tied must be bool; got 'yes'"),
         ({"heads": [{"depth": 3}]}, r"network.heads\[0\].depth is unknown"),
         ({"heads": [{"last_block": "res4_99"}]}, r"heads\[0\].last_block 'res4_99' does not exist"),
     ],
