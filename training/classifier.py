@@ -13,7 +13,7 @@ from retrieval.networks import Ensemble
 HIDDEN = 512
 
 
-def _logits(features: int, classes: int) -> nn.Linear:
+def class_logits(features: int, classes: int) -> nn.Linear:
     """A last layer that starts almost at zero, so that all classes begin equally likely."""
     layer = nn.Linear(features, classes)
     nn.init.normal_(layer.weight, std=0.001)
@@ -33,7 +33,7 @@ def class_block(features: int, classes: int) -> nn.Sequential:
     norm = nn.BatchNorm1d(HIDDEN)
     nn.init.normal_(norm.weight, mean=1.0, std=0.02)
     nn.init.zeros_(norm.bias)
-    return nn.Sequential(hidden, norm, nn.LeakyReLU(0.1), nn.Dropout(0.5), _logits(HIDDEN, classes))
+    return nn.Sequential(hidden, norm, nn.LeakyReLU(0.1), nn.Dropout(0.5), class_logits(HIDDEN, classes))
 
 
 class ClassifiedEnsemble(nn.Module):
@@ -47,7 +47,7 @@ class ClassifiedEnsemble(nn.Module):
         super().__init__()
         self.network = network
         self.classifiers = nn.ModuleList(
-            class_block(size, classes) if head.classifier_block else _logits(size, classes)
+            class_block(size, classes) if head.classifier_block else class_logits(size, classes)
             for head, size in zip(network.spec.heads, network.feature_sizes, strict=True)
         )
 
