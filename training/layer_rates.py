@@ -7,14 +7,14 @@ head, 4e-3 for the second, 5e-3 and 4e-2 for their classifiers).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch.nn import Parameter
 
-from retrieval.errors import UserError
+from training.block_factors import block_factors
 from training.classifier import ClassifiedEnsemble
+from training.learner import Learner
 from training.sections.optimiser import OptimiserSection
 
 STEM = 0
@@ -23,19 +23,29 @@ STEM = 0
 
 @dataclass(frozen=True)
 class RateGroup:
-    """Parameters that share one rate. name: `trunk.stem`, `trunk.block3`, `head2.block14`, `head2.classifier`."""
+    """Parameters that share one rate. name: `trunk.stem`, `trunk.block3`, `head2.block14`, `head2.classifier`,
+    `shared.classifier`. block: the block's number, 0 for the stem, None for what belongs to the loss.
+    """
 
     name: str
     rate: float
     parameters: tuple[Parameter, ...]
+    block: int | None = None
 
     def for_torch(self) -> dict[str, Any]:
         """As a parameter group of torch; `base_lr` is the rate before the schedule."""
-        return {"params": list(self.parameters), "lr": self.rate, "base_lr": self.rate, "name": self.name}
+        return {
+            "params": list(self.parameters),
+            "lr": self.rate,
+            "base_lr": self.rate,
+            "name": self.name,
+            "block": self.block,
+        }
 
 
-def rate_groups(model: ClassifiedEnsemble, optimiser: OptimiserSection) -> list[RateGroup]:
-    """One group per block and owner, in forward order, then one per classifier; frozen parameters are left out.
+def rate_groups(model: Learner | ClassifiedEnsemble, optimiser: OptimiserSection) -> list[RateGroup]:
+    """One group per block and owner, in forward order, then what the objective learns for each head and for no one
+    head, which takes the first head's factor; frozen parameters are left out.
 
     Raises UserError when the recipe's block factors do not match the network's blocks.
     """
@@ -49,25 +59,26 @@ def rate_groups(model: ClassifiedEnsemble, optimiser: OptimiserSection) -> list[
         place = "stem" if block.block == STEM else f"block{block.block}"
         own = optimiser.stem_factor if block.block == STEM else factors[block.block - 1]
         rate = optimiser.lr * heads[block.head or 0] * own
-        groups.append((f"{owner}.{place}", rate, [parameter for _, parameter in block.parameters]))
-    for number, classifier in enumerate(model.classifiers):
-        rate = optimiser.classifier_lr * heads[number]
-        groups.append((f"head{number + 1}.classifier", rate, list(classifier.parameters())))
-    learning = [(name, rate, tuple(p for p in ps if p.requires_grad)) for name, rate, ps in groups]
-    return [RateGroup(name, rate, parameters) for name, rate, parameters in learning if parameters]
+        parameters = tuple(parameter for _, parameter in block.parameters)
+        groups.append(RateGroup(f"{owner}.{place}", rate, parameters, block.block))
+    for owner, factor, learned in _of_losses(model, heads):
+        groups.append(RateGroup(f"{owner}.classifier", optimiser.classifier_lr * factor, tuple(learned)))
+    learning = [
+        RateGroup(group.name, group.rate, tuple(p for p in group.parameters if p.requires_grad), group.block)
+        for group in groups
+    ]
+    return [group for group in learning if group.parameters]
 
 
-def block_factors(given: Sequence[float] | Mapping[int, float] | None, blocks: int) -> tuple[float, ...]:
-    """One factor per block 1..N. given: a list of N, or block numbers to factors with 1 for the rest, or None."""
-    if given is None:
-        return (1.0,) * blocks
-    if isinstance(given, Mapping):
-        outside = sorted(number for number in given if not 1 <= number <= blocks)
-        if outside:
-            raise UserError(
-                f"optimiser.block_factors names block {outside[0]}; this network has blocks 1 to {blocks}"
-            )
-        return tuple(float(given.get(number, 1.0)) for number in range(1, blocks + 1))
-    if len(given) != blocks:
-        raise UserError(f"optimiser.block_factors has {len(given)} factors; this network has {blocks} blocks")
-    return tuple(map(float, given))
+def _of_losses(
+    model: Learner | ClassifiedEnsemble, factors: list[float]
+) -> list[tuple[str, float, list[Parameter]]]:
+    """What learns beside the network: its owner, the owner's factor, the parameters."""
+    if isinstance(model, ClassifiedEnsemble):
+        own = [list(classifier.parameters()) for classifier in model.classifiers]
+        shared: list[Parameter] = []
+    else:
+        own = [model.objective.head_parameters(number) for number in range(len(factors))]
+        shared = model.objective.shared_parameters(len(factors))
+    heads = [f"head{number + 1}" for number in range(len(factors))]
+    return [*zip(heads, factors, own, strict=True), ("shared", factors[0], shared)]

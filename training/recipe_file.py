@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -53,7 +53,9 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
         key = _apply(values, override)
         for length in range(1, len(key)):
             places.setdefault(key[:length], f"--set {override}")
-        places[key] = f"--set {override}"
+        value = yaml.compose(override.partition("=")[2], Loader=yaml.SafeLoader)
+        inner = [] if value is None else _lines(value, key, file)
+        places |= dict.fromkeys([key, *(below for below, _ in inner)], f"--set {override}")
     values.setdefault("name", file.stem)
     try:
         return Recipe.model_validate(values)
@@ -76,7 +78,7 @@ def _differences(old: BaseModel, new: BaseModel, key: Key) -> Iterator[str]:
         before, now = getattr(old, name), getattr(new, name)
         if name == "machine" and not key:
             continue
-        if isinstance(before, BaseModel):
+        if isinstance(before, BaseModel) and type(before) is type(now):
             yield from _differences(before, now, (*key, name))
         elif before != now:
             yield f"{'.'.join((*key, name))} was {before!r} and is now {now!r}"
@@ -153,10 +155,12 @@ def _problem(errors: list[ErrorDetails], places: dict[Key, str], file: Path) -> 
 def _key(error: ErrorDetails, places: dict[Key, str]) -> Key:
     """Where in the file; between the keys Pydantic puts the names of types that it tried, which stand in no file."""
     key: Key = ()
-    for part in map(str, error["loc"]):
-        if (*key, part) in places or error["type"] == "missing":
+    *parts, last = map(str, error["loc"] or ("",))
+    for part in parts:
+        if (*key, part) in places:
             key = (*key, part)
-    return key
+    # A key that is missing stands in no file either.
+    return (*key, last) if (*key, last) in places or error["type"] == "missing" else key
 
 
 _BOUNDS = {
@@ -194,11 +198,15 @@ def _names(key: Key) -> list[str]:
     model: type[BaseModel] = Recipe
     for part in key:
         field = model.model_fields.get(part)
-        if (
-            field is None
-            or not isinstance(field.annotation, type)
-            or not issubclass(field.annotation, BaseModel)
-        ):
+        section = None if field is None else _section(field.annotation)
+        if section is None:
             return []
-        model = field.annotation
+        model = section
     return list(model.model_fields)
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The part of a recipe that a field holds, also where it may be left out or be written in another way."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section(part)) is not None), None)
