@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from retrieval.errors import NetworkError
 from retrieval.networks import BACKBONES, PRESETS, EnsembleSpec, HeadSpec, preset_spec
-from retrieval.networks.spec import SharedGroup
+from retrieval.networks.spec import Norm, Pool, Reduction, SharedGroup
 from retrieval.networks.spec_check import check_spec
 from training.sections.section import Section
 
@@ -20,9 +20,11 @@ FrozenGroup = Literal["none", "stem", "B1", "B2", "B3"]
 class NetworkSection(Section):
     """Which network, and where its weights come from.
 
-    share_until, heads, mirror: replace that part of the preset where given.
+    share_until, heads, mirror: replace that part of the preset where given. pool, norm, reduction: replace that field
+    in every head. prune_until: take away this block and those above it (one head only).
     weights: `imagenet`, `none` (random) or the path of a backbone's state dict.
     freeze_until: the trunk up to and including this group keeps its weights and its batch-norm statistics.
+    freeze_norms: every batch norm of the network keeps its statistics, and uses them.
     """
 
     backbone: str = "resnet50"
@@ -30,8 +32,12 @@ class NetworkSection(Section):
     share_until: SharedGroup | None = None
     heads: Annotated[tuple[HeadSpec, ...], Field(min_length=1)] | None = None
     mirror: bool | None = None
+    pool: Pool | None = None
+    norm: Norm | None = None
+    reduction: Reduction | None = None
     weights: Annotated[str, Field(min_length=1)] = "imagenet"
     freeze_until: FrozenGroup = "none"
+    freeze_norms: bool = False
 
     @field_validator("backbone")
     @classmethod
@@ -65,7 +71,10 @@ class NetworkSection(Section):
     def spec(self) -> EnsembleSpec:
         """The preset with what this section replaces in it."""
         spec = preset_spec(self.preset, self.backbone)
-        replaced = {"share_until": self.share_until, "heads": self.heads, "mirror": self.mirror}
+        every = {"pool": self.pool, "norm": self.norm, "reduction": self.reduction}
+        fields = {key: value for key, value in every.items() if value is not None}
+        heads = tuple(replace(head, **fields) for head in self.heads or spec.heads)  # type: ignore[arg-type]  # each value has its own field's type
+        replaced = {"share_until": self.share_until, "heads": heads, "mirror": self.mirror}
         return replace(spec, **{key: value for key, value in replaced.items() if value is not None})  # type: ignore[arg-type]  # each value has its own field's type
 
     @property
