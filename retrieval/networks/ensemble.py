@@ -72,6 +72,8 @@ class Ensemble(nn.Module):
             head = Head(head_spec, backbone, view, spec.share_until)
             if spec.tied and len(self.heads) > 0:
                 head.drop_blocks()
+                if spec.tied_linear:
+                    head.drop_reduction()
             self.heads.append(head)
 
     @property
@@ -91,8 +93,17 @@ class Ensemble(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """images: float[n, 3, h, w], normalised. Returns each head's feature float[n, d_h], as it is."""
+        if not self.spec.tied:
+            shared = self.trunk(images)
+            return tuple(head(shared) for head in self._heads)
         maps = self.feature_maps(images)
-        return tuple(head.summarise(mapped) for head, mapped in zip(self._heads, maps, strict=True))
+        pooled = [head.pool(mapped) for head, mapped in zip(self._heads, maps, strict=True)]
+        if self.spec.tied_linear:
+            # One batch, for the sake of the layer's batch normalisation.
+            reduced = self._heads[0].reduction(torch.cat(pooled)).chunk(len(pooled))
+        else:
+            reduced = tuple(head.reduction(x) for head, x in zip(self._heads, pooled, strict=True))
+        return tuple(head.norm(x) for head, x in zip(self._heads, reduced, strict=True))
 
     def feature_maps(self, images: Tensor) -> tuple[Tensor, ...]:
         """Each head's map float[n, c_h, h, w] just before its pooling."""
@@ -136,7 +147,7 @@ class Ensemble(nn.Module):
         """Every parameter exactly once, trunk first, each part from the input on.
 
         What stands behind a head's last block (tail, generalised mean, linear layer) counts to that block, and
-        attention to the head's first. The blocks of tied heads belong to head 0.
+        attention to the head's first. What tied heads share belongs to head 0.
         """
         found: dict[tuple[int | None, int], ParameterBlock] = {}
         for name, parameter in self.named_parameters():

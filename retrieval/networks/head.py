@@ -51,9 +51,9 @@ class SpatialPool(nn.Module):
 class SoftMask(nn.Module):
     """The attention of one learner of an ensemble: a weight between 0 and 1 for every value of a map.
 
-    Source: Kim et al., "Attention-based Ensemble for Deep Metric Learning", ECCV 2018. Theirs ends in a 1x1
-    convolution and a sigmoid behind inception modules of its own; here one 1x1 convolution with batch
-    normalisation and ReLU stands for those, so that it fits any backbone.
+    Source: Kim et al., "Attention-based Ensemble for Deep Metric Learning", ECCV 2018. Theirs is a 1x1
+    convolution and a sigmoid behind a second copy of GoogLeNet's modules 4a to 4e; here a 1x1 convolution with
+    batch normalisation and ReLU stands for those, so that it is small and fits any backbone.
     """
 
     def __init__(self, channels: int) -> None:
@@ -126,6 +126,10 @@ class Head(nn.Module):
         """Leave the blocks to another head, whose `deepen` then serves this one too."""
         self.groups, self.tail = nn.ModuleDict(), nn.Identity()
 
+    def drop_reduction(self) -> None:
+        """Leave the linear layer to another head."""
+        self.reduction = nn.Identity()
+
     def new_parameters(self) -> list[nn.Parameter]:
         """Those that no pretrained weights are loaded into: attention, the exponent of GeM, the linear layer."""
         parts = (self.attention, self.pool, self.reduction)
@@ -146,11 +150,7 @@ class Head(nn.Module):
         """The trunk's map float[n, c, h, w] to the map float[n, c', h', w'] that the pooling sees."""
         return self.deepen(self.mask(x))
 
-    def summarise(self, mapped: Tensor) -> Tensor:
-        """What `feature_map` gives to features float[n, feature_size], not L2-normalised."""
-        feature: Tensor = self.norm(self.reduction(self.pool(mapped)))
-        return feature
-
     def forward(self, x: Tensor) -> Tensor:
         """The trunk's map float[n, c, h, w] to features float[n, feature_size], not L2-normalised."""
-        return self.summarise(self.feature_map(x))
+        feature: Tensor = self.norm(self.reduction(self.pool(self.feature_map(x))))
+        return feature

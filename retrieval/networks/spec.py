@@ -69,6 +69,8 @@ class EnsembleSpec:
     tied: whether the heads share one copy of what lies above the trunk. Each then has only its attention,
         pooling and reduction for itself; all must be cut at one block, alike and at one stride. The shared copy
         belongs to the first head and learns at its rate.
+    tied_linear: whether tied heads share the linear layer too, which must then be of one size. Their features lie
+        in one space, and only attention and pooling tell the heads apart.
     """
 
     backbone: str
@@ -76,3 +78,4 @@ class EnsembleSpec:
     heads: tuple[HeadSpec, ...] = (HeadSpec(),)
     mirror: bool = True
     tied: bool = False
+    tied_linear: bool = False

@@ -43,6 +43,8 @@ def check_spec(spec: EnsembleSpec) -> None:
         _check_size(field, head)
     if spec.tied:
         _check_tied(spec, backbone)
+    if spec.tied_linear:
+        _check_tied_linear(spec)
 
 
 def _check_size(field: str, head: HeadSpec) -> None:
@@ -71,6 +73,17 @@ def _check_tied(spec: EnsembleSpec, backbone: Backbone) -> None:
                     f"{getattr(head, what)!r} differs from {getattr(first, what)!r} of heads[0]; "
                     "make them equal or leave out tied"
                 )
+
+
+def _check_tied_linear(spec: EnsembleSpec) -> None:
+    if not spec.tied:
+        raise NetworkError("tied_linear needs tied: heads with blocks of their own keep their linear layers")
+    for index, head in enumerate(spec.heads):
+        if head.reduction != "linear" or head.size != spec.heads[0].size:
+            raise NetworkError(
+                f"tied_linear needs reduction linear of one size in all heads; heads[{index}] has "
+                f"{head.reduction} of size {head.size}, heads[0] has size {spec.heads[0].size}"
+            )
 
 
 def _check_choice(field: str, value: object, allowed: Sequence[object]) -> None:

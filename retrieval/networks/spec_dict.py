@@ -27,12 +27,13 @@ _ENSEMBLE_TYPES: dict[str, tuple[type, ...]] = {
     "heads": (list,),
     "mirror": (bool,),
     "tied": (bool,),
+    "tied_linear": (bool,),
 }
 
 # Fields that came after the first bundles. They are written only where they are in use: a bundle's fingerprint
 # counts every field written, and that of an old model may not change.
 _LATER_HEAD_FIELDS = {"norm": "none", "size": None, "attention": False}
-_LATER_FIELDS = {"tied": False}
+_LATER_FIELDS = {"tied": False, "tied_linear": False}
 
 
 def spec_to_dict(spec: EnsembleSpec) -> dict[str, Any]:

@@ -88,3 +88,20 @@ def test_tied_heads_must_have_the_same_blocks(change: dict[str, Any], message: s
     with pytest.raises(NetworkError, match=message) as raised:
         check_spec(EnsembleSpec("resnet50", heads=heads, tied=True))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("heads", "tied", "message"),
+    [
+        ((HeadSpec(reduction="linear"),) * 2, False, "tied_linear needs tied"),
+        ((HeadSpec(),) * 2, True, r"heads\[0\] has none of size None"),
+        (
+            (HeadSpec(reduction="linear", size=8), HeadSpec(reduction="linear", size=9)),
+            True,
+            r"heads\[1\] has linear of size 9, heads\[0\] has size 8",
+        ),
+    ],
+)
+def test_one_linear_layer_needs_one_size(heads: tuple[HeadSpec, ...], tied: bool, message: str) -> None:
+    with pytest.raises(NetworkError, match=message):
+        check_spec(EnsembleSpec("resnet50", heads=heads, tied=tied, tied_linear=True))

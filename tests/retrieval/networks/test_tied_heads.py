@@ -111,6 +111,31 @@ def test_batch_statistics_are_those_of_all_heads_together() -> None:
     torch.testing.assert_close(norm.running_mean, seen[0].mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
 
 
+def test_one_linear_layer_puts_all_heads_into_one_space() -> None:
+    heads = (HeadSpec(reduction="linear", size=24, attention=True),) * 3
+    torch.manual_seed(0)
+    spec = EnsembleSpec("mobilenet_v3_small", "B2", heads, tied=True, tied_linear=True)
+    network = build_ensemble(spec, weights=None).eval()
+    assert not any(
+        name.startswith(("heads.1.reduction", "heads.2.reduction")) for name in network.state_dict()
+    )
+    copies = untied(network)
+    with torch.no_grad():
+        for one, other in zip(network(images()), copies(images()), strict=True):
+            torch.testing.assert_close(one, other)
+    # Once their masks are equal too, so are the features.
+    state = network.state_dict()
+    for name in state:
+        if name.startswith("heads.1.attention"):
+            state[name] = state[name.replace("heads.1", "heads.2")]
+    network.load_state_dict(state)
+    with torch.no_grad():
+        _, second, third = network(images())
+    torch.testing.assert_close(second, third)
+    torch.autograd.backward(torch.cat(network.train()(images()), dim=1).sum())
+    assert [name for name, p in network.named_parameters() if p.grad is None] == []
+
+
 def test_shared_work_is_done_once() -> None:
     head = HeadSpec(reduction="linear", size=64)
     costs = {
