@@ -29,7 +29,8 @@ class Progress:
     """Where a run stands, and the sums of the epoch it is in.
 
     epoch, step: the next step to take, counted from 0. data: digest of the training images' names and labels.
-    loss, images, correct, seconds: sums over the steps of this epoch; correct has one count per head.
+    loss, images, correct, seconds: sums over the steps of this epoch; correct has one count per head, NaN where it
+    knows no classes.
     best_epoch, best_recall: the best validated epoch so far, counted from 1, with keep: best.
     """
 
@@ -38,7 +39,7 @@ class Progress:
     step: int = 0
     loss: float = 0.0
     images: int = 0
-    correct: list[int] = field(default_factory=list)
+    correct: list[float] = field(default_factory=list)
     seconds: float = 0.0
     best_epoch: int | None = None
     best_recall: float = -1.0
@@ -46,7 +47,7 @@ class Progress:
     def start_epoch(self, epoch: int, heads: int) -> None:
         """Move to the beginning of an epoch with empty sums."""
         self.epoch, self.step = epoch, 0
-        self.loss, self.images, self.correct, self.seconds = 0.0, 0, [0] * heads, 0.0
+        self.loss, self.images, self.correct, self.seconds = 0.0, 0, [0.0] * heads, 0.0
 
 
 def save_checkpoint(folder: Path, accelerator: Accelerator, progress: Progress) -> None:

@@ -5,10 +5,7 @@ Source: the classifier block of Ro & Choi's retrieval networks (HDhE, IEEE Acces
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
-
-from retrieval.networks import Ensemble
+from torch import nn
 
 HIDDEN = 512
 
@@ -34,29 +31,3 @@ def class_block(features: int, classes: int) -> nn.Sequential:
     nn.init.normal_(norm.weight, mean=1.0, std=0.02)
     nn.init.zeros_(norm.bias)
     return nn.Sequential(hidden, norm, nn.LeakyReLU(0.1), nn.Dropout(0.5), class_logits(HIDDEN, classes))
-
-
-class ClassifiedEnsemble(nn.Module):
-    """An ensemble and a classifier per head, as one module: what is trained, wrapped and checkpointed.
-
-    A head whose spec has a `classifier_block` is classified through a class block (the plus of `penultimate+`), any
-    other straight from its feature.
-    """
-
-    def __init__(self, network: Ensemble, classes: int) -> None:
-        super().__init__()
-        self.network = network
-        self.classifiers = nn.ModuleList(
-            class_block(size, classes) if head.classifier_block else class_logits(size, classes)
-            for head, size in zip(network.spec.heads, network.feature_sizes, strict=True)
-        )
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """images: float[n, 3, h, w], normalised. Returns each head's logits float[n, classes]."""
-        features = self.network(images)
-        return tuple(classify(f) for classify, f in zip(self.classifiers, features, strict=True))
-
-
-def summed_cross_entropy(logits: tuple[Tensor, ...], labels: Tensor) -> Tensor:
-    """The sum over heads of the mean cross-entropy (HDhE: equal weights). labels: int64[n]. Returns a scalar."""
-    return torch.stack([nn.functional.cross_entropy(head.float(), labels) for head in logits]).sum()

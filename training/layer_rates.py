@@ -7,13 +7,13 @@ head, 4e-3 for the second, 5e-3 and 4e-2 for their classifiers).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch.nn import Parameter
 
 from training.block_factors import block_factors
-from training.classifier import ClassifiedEnsemble
 from training.learner import Learner
 from training.sections.optimiser import OptimiserSection
 
@@ -43,7 +43,7 @@ class RateGroup:
         }
 
 
-def rate_groups(model: Learner | ClassifiedEnsemble, optimiser: OptimiserSection) -> list[RateGroup]:
+def rate_groups(model: Learner, optimiser: OptimiserSection) -> list[RateGroup]:
     """One group per block and owner, in forward order, then what the objective learns for each head and for no one
     head, which takes the first head's factor; frozen parameters are left out.
 
@@ -70,15 +70,14 @@ def rate_groups(model: Learner | ClassifiedEnsemble, optimiser: OptimiserSection
     return [group for group in learning if group.parameters]
 
 
-def _of_losses(
-    model: Learner | ClassifiedEnsemble, factors: list[float]
-) -> list[tuple[str, float, list[Parameter]]]:
+def block_rates(groups: Sequence[RateGroup]) -> dict[int, float]:
+    """The rate of each block, the stem being 0, in a network where a block has one owner (one head)."""
+    return {group.block: group.rate for group in groups if group.block is not None}
+
+
+def _of_losses(model: Learner, factors: list[float]) -> list[tuple[str, float, list[Parameter]]]:
     """What learns beside the network: its owner, the owner's factor, the parameters."""
-    if isinstance(model, ClassifiedEnsemble):
-        own = [list(classifier.parameters()) for classifier in model.classifiers]
-        shared: list[Parameter] = []
-    else:
-        own = [model.objective.head_parameters(number) for number in range(len(factors))]
-        shared = model.objective.shared_parameters(len(factors))
+    own = [model.objective.head_parameters(number) for number in range(len(factors))]
+    shared = model.objective.shared_parameters(len(factors))
     heads = [f"head{number + 1}" for number in range(len(factors))]
     return [*zip(heads, factors, own, strict=True), ("shared", factors[0], shared)]

@@ -22,15 +22,18 @@ from retrieval.errors import UserError
 from retrieval.networks import build_ensemble
 from retrieval.progress import track
 from retrieval.transforms import Preprocessing
-from training.augmentation import mirror_half
+from training.augmentation import augment
+from training.averaging import WeightAverage
 from training.batches import ImageSource, epoch_order, step_seed
 from training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from training.classifier import ClassifiedEnsemble, summed_cross_entropy
 from training.curves import draw_curves
 from training.data import digest, open_subsets
-from training.freezing import freeze, frozen_parts, hold
+from training.freezing import freeze, frozen_parts, hold, norms, only_new_layers
 from training.layer_rates import rate_groups
+from training.learner import Learner
 from training.metrics import EpochMetrics, MetricsLog
+from training.objectives import build_objective
+from training.optimiser import build_optimiser
 from training.recipe import Recipe
 from training.run_folder import RunFolder, write_weights
 from training.schedule import rate_factor
@@ -69,10 +72,10 @@ def train(
     torch.manual_seed(recipe.seed)
     network = build_ensemble(spec, weights=recipe.network.source)
     preprocessing = Preprocessing(recipe.images.pixels, recipe.images.resize, network.mean, network.std)
-    squash = Preprocessing(recipe.images.pixels, None, network.mean, network.std)
+    source = Preprocessing(recipe.images.training_source, None, network.mean, network.std)
     room = int(recipe.machine.cache_gb * 2**30)
     threads = recipe.machine.threads
-    images = ImageSource(training.paths, squash, cache_bytes=room, workers=threads, label="training images")
+    images = ImageSource(training.paths, source, cache_bytes=room, workers=threads, label="training images")
     if validation is not None:
         scored = ImageSource(
             validation.paths,
@@ -84,22 +87,24 @@ def train(
     labels = torch.from_numpy(training.labels)
 
     # Model and optimiser
-    model = ClassifiedEnsemble(network, len(training.classes)).to(memory_format=torch.channels_last)
+    objective = build_objective(recipe.loss, network, len(training.classes))
+    model = Learner(network, objective).to(memory_format=torch.channels_last)
     frozen = frozen_parts(network, recipe.network.freeze_until)
     freeze(frozen)
-    groups = [group.for_torch() for group in rate_groups(model, recipe.optimiser)]
-    optimiser = torch.optim.SGD(
-        groups,
-        momentum=recipe.optimiser.momentum,
-        nesterov=recipe.optimiser.nesterov,
-        weight_decay=recipe.optimiser.weight_decay,
-    )
+    held = [*frozen, *(norms(network) if recipe.network.freeze_norms else ())]
+    optimiser = build_optimiser(rate_groups(model, recipe.optimiser), recipe.optimiser)
     learner, optimiser = accelerator.prepare(model, optimiser)
+    average = None
+    if recipe.schedule.average is not None:
+        average = WeightAverage(network, recipe.schedule.average)
+        accelerator.register_for_checkpointing(average)
+    # What is scored and exported.
+    result = network if average is None else average.network
 
     # Where we stand
     progress = load_checkpoint(folder.checkpoints, accelerator, report) if resume else None
     if progress is None:
-        progress = Progress(data=digest(training), correct=[0] * len(spec.heads))
+        progress = Progress(data=digest(training), correct=[0.0] * len(spec.heads))
     elif progress.data != digest(training):
         raise UserError(
             f"the images of {training.name} are not those that {out} was started with; give another --out"
@@ -116,7 +121,8 @@ def train(
     while progress.epoch < epochs:
         epoch = progress.epoch
         learner.train()
-        hold(frozen)
+        hold(held)
+        only_new_layers(network, frozen, on=epoch < recipe.schedule.frozen_epochs)
         batches = epoch_order(len(images), recipe.batch, seed=recipe.seed, epoch=epoch, least=2 * processes)
         own = [np.array_split(batch, processes)[accelerator.process_index] for batch in batches]
         coming = zip(range(progress.step, len(batches)), images.batches(own[progress.step :]), strict=True)
@@ -129,31 +135,32 @@ def train(
             for group in optimiser.param_groups:
                 group["lr"] = group["base_lr"] * factor
 
-            inputs = squash.normalise(pixels, accelerator.device)
-            if recipe.images.mirror:
-                inputs = mirror_half(
-                    inputs, seed=step_seed(recipe.seed, epoch, step, accelerator.process_index)
-                )
+            inputs = augment(
+                source.normalise(pixels, accelerator.device),
+                recipe.images,
+                seed=step_seed(recipe.seed, epoch, step, accelerator.process_index),
+            )
             targets = labels[own[step]].to(accelerator.device)
-            logits = learner(inputs)
-            loss = summed_cross_entropy(logits, targets)
+            loss, right = learner(inputs, targets)
             # Gradients are averaged over processes, whose shares of a batch may differ by an image.
             accelerator.backward(loss * (len(targets) * processes / len(batches[step])))
+            if recipe.optimiser.clip_value is not None:
+                accelerator.clip_grad_value_(model.parameters(), recipe.optimiser.clip_value)
             optimiser.step()
             optimiser.zero_grad()
+            if average is not None:
+                average.update(network)
 
-            correct = [(head.argmax(1) == targets).sum() for head in logits]
             due = first and _due(recipe.machine.checkpoint_minutes, saved_at)
-            sums = torch.stack(
-                [loss.detach() * len(targets), torch.tensor(float(due), device=loss.device), *correct]
-            )
-            total, due_sum, *hits = accelerator.reduce(sums.float()).tolist()
+            said = torch.tensor([float(due)], device=loss.device)
+            sums = torch.cat([loss.detach().float()[None] * len(targets), said, right])
+            total, due_sum, *hits = accelerator.reduce(sums).tolist()
             if not math.isfinite(total):
                 raise _failed(recipe, out, f"the loss became {total} in epoch {epoch + 1}, step {step + 1}")
             progress.step = step + 1
             progress.loss += total
             progress.images += len(batches[step])
-            progress.correct = [before + int(hit) for before, hit in zip(progress.correct, hits, strict=True)]
+            progress.correct = [before + hit for before, hit in zip(progress.correct, hits, strict=True)]
             progress.seconds += time.monotonic() - started
             if due_sum and progress.step < len(batches):
                 _check_finite(model, recipe, out)
@@ -165,16 +172,18 @@ def train(
         if log is not None:
             score = None
             if validation is not None and ((epoch + 1) % recipe.validation.every == 0 or epoch + 1 == epochs):
-                score = validate(network, validation, scored, preprocessing, recipe, accelerator)
+                score = validate(result, validation, scored, preprocessing, recipe, accelerator)
                 score["epoch"] = epoch + 1
                 if recipe.validation.keep == "best" and score["recall"]["1"] > progress.best_recall:
                     progress.best_epoch, progress.best_recall = epoch + 1, score["recall"]["1"]
-                    write_weights(folder.best, network.state_dict())
+                    write_weights(folder.best, result.state_dict())
             log.add(
                 EpochMetrics(
                     epoch=epoch + 1,
                     loss=progress.loss / progress.images,
-                    accuracy=[hits / progress.images for hits in progress.correct],
+                    accuracy=[
+                        None if math.isnan(hits) else hits / progress.images for hits in progress.correct
+                    ],
                     rates={group["name"]: group["lr"] for group in optimiser.param_groups},
                     images_per_second=progress.images / progress.seconds,
                     seconds=progress.seconds,
@@ -192,13 +201,13 @@ def train(
         kept = epochs
         if progress.best_epoch is not None:
             kept = progress.best_epoch
-            network.load_state_dict(load_file(folder.best))
+            result.load_state_dict(load_file(folder.best))
         scores = [line["validation"] for line in log.lines if line["epoch"] == kept and line["validation"]]
         log.close()
         resolved = recipe.model_dump(mode="json")
         save_bundle(
             folder.bundle,
-            network.eval(),
+            result.eval(),
             preprocessing,
             recipe=resolved,
             scores=scores,

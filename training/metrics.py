@@ -17,13 +17,14 @@ class EpochMetrics:
     """One line of metrics.jsonl.
 
     epoch: counted from 1. loss: mean over images of the sum over heads. accuracy: per head, of the training images as
-    they were trained on. rates: learning rate of each parameter group in the epoch's last step. seconds: of training,
-    without validation. validation: a score as in the bundle, or None where the epoch was not validated.
+    they were trained on, None where its loss knows no classes. rates: learning rate of each parameter group in the
+    epoch's last step. seconds: of training, without validation. validation: a score as in the bundle, or None where
+    the epoch was not validated.
     """
 
     epoch: int
     loss: float
-    accuracy: list[float]
+    accuracy: list[float | None]
     rates: dict[str, float]
     images_per_second: float
     seconds: float
@@ -55,8 +56,9 @@ class MetricsLog:
     def last_in_words(self, epochs: int) -> str:
         """The newest line for people."""
         line = self.lines[-1]
-        accuracy = " ".join(f"{100 * value:.1f}" for value in line["accuracy"])
-        said = f"epoch {line['epoch']}/{epochs}: loss {line['loss']:.3f}, accuracy {accuracy}"
+        said = f"epoch {line['epoch']}/{epochs}: loss {line['loss']:.3f}"
+        if None not in line["accuracy"]:
+            said += ", accuracy " + " ".join(f"{100 * value:.1f}" for value in line["accuracy"])
         if line["validation"] is not None:
             said += ", validation " + " ".join(
                 f"R@{k} {100 * v:.1f}" for k, v in line["validation"]["recall"].items()
@@ -78,7 +80,8 @@ def read_metrics(folder: RunFolder) -> list[dict[str, Any]]:
 
 def _scalars(metrics: EpochMetrics) -> dict[str, float]:
     scalars = {"loss": metrics.loss, "images_per_second": metrics.images_per_second}
-    scalars |= {f"accuracy/head{number}": value for number, value in enumerate(metrics.accuracy, 1)}
+    accuracies = enumerate(metrics.accuracy, 1)
+    scalars |= {f"accuracy/head{number}": value for number, value in accuracies if value is not None}
     scalars |= {f"rate/{name}": value for name, value in metrics.rates.items()}
     if metrics.validation is not None:
         scalars |= {f"validation/recall@{k}": value for k, value in metrics.validation["recall"].items()}

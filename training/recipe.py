@@ -13,6 +13,7 @@ from pydantic import Field
 
 from training.sections.data import DataSection
 from training.sections.images import ImagesSection
+from training.sections.loss import LossSection
 from training.sections.machine import MachineSection
 from training.sections.network import NetworkSection
 from training.sections.optimiser import OptimiserSection
@@ -34,6 +35,7 @@ class Recipe(Section):
     network: NetworkSection = NetworkSection()
     images: ImagesSection = ImagesSection()
     batch: Annotated[int, Field(ge=2, le=100_000)] = 40
+    loss: LossSection = LossSection()
     optimiser: OptimiserSection = OptimiserSection()
     schedule: ScheduleSection = ScheduleSection()
     validation: ValidationSection = ValidationSection()

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import torch
 from torch import nn
 
-from retrieval.networks import Ensemble, build_ensemble, preset_spec
-from training.classifier import ClassifiedEnsemble, class_block, summed_cross_entropy
-
-
-def network(*reductions: str) -> Ensemble:
-    spec = preset_spec("hdhe", "resnet18")
-    heads = tuple(replace(head, reduction=r) for head, r in zip(spec.heads, reductions, strict=True))  # type: ignore[arg-type]  # the parameters are reductions
-    return build_ensemble(replace(spec, heads=heads), weights=None)
+from training.classifier import class_block
 
 
 def test_the_block_has_the_published_layers_and_sizes() -> None:
@@ -43,22 +35,3 @@ def test_the_initialisation_has_the_published_spreads() -> None:
         assert abs(state[key].std().item() / expected - 1) < 0.15, key
     assert abs(state["1.weight"].mean().item() - 1) < 0.01
     assert all(not state[key].any() for key in ("0.bias", "1.bias", "4.bias"))
-
-
-def test_penultimate_is_classified_directly_and_penultimate_plus_through_a_block() -> None:
-    model = ClassifiedEnsemble(network("penultimate", "penultimate+"), classes=7)
-    assert isinstance(model.classifiers[0], nn.Linear)
-    assert isinstance(model.classifiers[1], nn.Sequential)
-    logits = model(torch.randn(3, 3, 64, 64))
-    assert [tuple(head.shape) for head in logits] == [(3, 7), (3, 7)]
-
-
-def test_the_loss_is_the_sum_of_the_heads() -> None:
-    torch.manual_seed(1)
-    labels = torch.tensor([2, 0, 1])
-    logits = (torch.randn(3, 4), torch.randn(3, 4))
-    naive = 0.0
-    for head in logits:
-        for row, label in zip(head.tolist(), labels.tolist(), strict=True):
-            naive -= math.log(math.exp(row[label]) / sum(math.exp(value) for value in row)) / 3
-    assert math.isclose(summed_cross_entropy(logits, labels).item(), naive, rel_tol=1e-5)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,12 @@ from safetensors.torch import load_file
 from retrieval.bundle import load_bundle
 from retrieval.errors import UserError
 from training.checkpoint import checkpoints
-from training.classifier import summed_cross_entropy
 from training.loop import TrainingFailedError, train
 from training.metrics import read_metrics
+from training.objective import ObjectiveResult
 from training.recipe import Recipe
 from training.run_folder import RunFolder
+from training.summed_heads import SummedHeads
 
 Make = Callable[..., Recipe]
 ROOT = Path(__file__).parents[2]
@@ -162,12 +164,17 @@ def test_a_loss_that_is_not_a_number_fails_and_keeps_the_last_good_checkpoint(
     recipe = make_recipe()
     calls = 0
 
-    def breaks_in_the_second_epoch(logits: tuple[torch.Tensor, ...], labels: torch.Tensor) -> torch.Tensor:
+    whole = SummedHeads.forward
+
+    def breaks_in_the_second_epoch(
+        self: SummedHeads, features: tuple[torch.Tensor, ...], labels: torch.Tensor
+    ) -> ObjectiveResult:
         nonlocal calls
         calls += 1
-        return summed_cross_entropy(logits, labels) * (float("nan") if calls == 8 else 1)
+        result = whole(self, features, labels)
+        return replace(result, loss=result.loss * (float("nan") if calls == 8 else 1))
 
-    monkeypatch.setattr("training.loop.summed_cross_entropy", breaks_in_the_second_epoch)
+    monkeypatch.setattr(SummedHeads, "forward", breaks_in_the_second_epoch)
     with pytest.raises(
         TrainingFailedError, match=r"nan in epoch 2, step 3; lower optimiser\.lr \(now 0\.01\)"
     ) as caught:
