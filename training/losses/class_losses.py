@@ -48,9 +48,9 @@ class ProxyLoss(HeadLoss):
 class ProxyNCAPlusPlus(HeadLoss):
     """-log softmax of -|x - p|^2 / T over all proxies, the own one among them; x and p of unit length.
 
-    Teh et al. 2020 (ProxyNCA++), with the proxies drawn as in their code, standard deviation 1/8. Not the library's ProxyNCALoss,
-    which takes the logarithm after the softmax and leaves out images whose probability has become zero: at a low
-    temperature those are the hard ones.
+    Teh et al. 2020 (ProxyNCA++), with the proxies drawn as in their code, standard deviation 1/8. Not the library's
+    ProxyNCALoss, which takes the logarithm after the softmax and leaves out images whose probability has become
+    zero: at a low temperature those are the hard ones.
     """
 
     def __init__(self, feature_size: int, classes: int, settings: Settings) -> None:
