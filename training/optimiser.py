@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch.optim import Optimizer
@@ -27,3 +27,14 @@ def build_optimiser(groups: Sequence[RateGroup], section: OptimiserSection) -> O
         )
     adam = torch.optim.Adam if section.kind == "adam" else torch.optim.AdamW
     return adam(parameters, betas=section.betas, eps=section.eps, weight_decay=section.weight_decay)
+
+
+def restart(optimiser: Optimizer, rates: Mapping[int, float]) -> None:
+    """Make an optimiser of `build_optimiser` as good as new, with other rates before the schedule for these blocks.
+
+    Momentum and whatever else it remembers are forgotten. Groups of blocks that are not named keep their rates.
+    """
+    optimiser.state.clear()
+    for group in optimiser.param_groups:
+        if group["block"] in rates:
+            group["base_lr"] = rates[group["block"]]

@@ -4,6 +4,8 @@
       recipe.yaml       every value the run uses
       metrics.jsonl     one line an epoch; tensorboard/ and curves.png show the same
       checkpoint/       the state to go on from
+      auto_lr.jsonl     only with auto_lr; one line a trial, and auto_lr.png shows the same
+      pruning/          only with prune_until: auto; the trials, and what was chosen
       best.safetensors  only with keep: best; the network of the best epoch so far
       bundle/           the model; there only when the run has finished
 
@@ -50,6 +52,21 @@ class RunFolder:
     def curves(self) -> Path:
         """The plot of loss, accuracy and recall."""
         return self.path / "curves.png"
+
+    @property
+    def trials(self) -> Path:
+        """AutoLR's log: one JSON object a line, one line a trial."""
+        return self.path / "auto_lr.jsonl"
+
+    @property
+    def trials_plot(self) -> Path:
+        """The plot of AutoLR's log."""
+        return self.path / "auto_lr.png"
+
+    @property
+    def pruning(self) -> Path:
+        """What was tried to choose a pruning depth: a run folder a depth, and the choice."""
+        return self.path / "pruning"
 
     @property
     def checkpoints(self) -> Path:

@@ -10,8 +10,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from training.layer_rates import RateGroup
-from training.optimiser import build_optimiser
+from training.layer_rates import RateGroup, block_rates
+from training.optimiser import build_optimiser, restart
 from training.recipe import Recipe
 from training.recipe_file import RecipeError, dump_recipe, first_difference, load_recipe
 from training.sections.optimiser import FactorRule, OptimiserSection
@@ -116,3 +116,29 @@ def test_a_mistake_names_its_key(make_recipe: Make, override: str, message: str)
         make_recipe(f"optimiser.{override}")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_restarted_optimiser_steps_as_a_new_one() -> None:
+    weight = torch.nn.Parameter(torch.ones(1))
+    loss_weight = torch.nn.Parameter(torch.ones(1))
+    groups = [
+        RateGroup("trunk.block1", 0.1, (weight,), block=1),
+        RateGroup("head1.classifier", 0.1, (loss_weight,)),
+    ]
+    optimiser = build_optimiser(groups, OptimiserSection(weight_decay=0))
+    for _ in range(3):
+        weight.grad = torch.ones(1)
+        optimiser.step()
+    restart(optimiser, {0: 7.0, 1: 0.01})
+    assert [group["base_lr"] for group in optimiser.param_groups] == [0.01, 0.1]
+    before = weight.item()
+    for group in optimiser.param_groups:
+        group["lr"] = group["base_lr"]
+    optimiser.step()
+    # Nesterov's first step is 1.9 gradients; with the momentum of three steps it would be 4.4.
+    assert weight.item() == pytest.approx(before - 0.01 * 1.9)
+
+
+def test_the_rates_of_blocks_leave_the_loss_out() -> None:
+    groups = [RateGroup("trunk.stem", 0.5, (), block=0), RateGroup("trunk.block1", 0.1, (), block=1)]
+    assert block_rates([*groups, RateGroup("head1.classifier", 9.0, ())]) == {0: 0.5, 1: 0.1}
