@@ -94,7 +94,7 @@ class HardClassSampler:
         """Up to `hard_classes` different free classes, drawn by softmax(cosine to the anchor / temperature)."""
         others = np.flatnonzero(free)
         others = others[others != anchor]
-        cosines = signatures[others] @ signatures[anchor]
+        cosines = (signatures @ signatures[anchor])[others]  # copying the rows would cost more
         # The largest of scores with Gumbel noise are a draw from their softmax without replacement.
         scores = cosines / self._temperature + rng.gumbel(size=len(others))
         drawn: list[int] = others[np.argsort(-scores, kind="stable")[: self._hard_classes]].tolist()
