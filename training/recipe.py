@@ -7,16 +7,18 @@ to a square and mirrored at random, rates divided by ten half way.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from training.sections.auto_lr import AutoLRSection
 from training.sections.data import DataSection
 from training.sections.images import ImagesSection
 from training.sections.loss import LossSection
 from training.sections.machine import MachineSection
 from training.sections.network import NetworkSection
 from training.sections.optimiser import OptimiserSection
+from training.sections.pruning import PruningSection
 from training.sections.schedule import ScheduleSection
 from training.sections.section import Section
 from training.sections.validation import ValidationSection
@@ -38,6 +40,18 @@ class Recipe(Section):
     loss: LossSection = LossSection()
     optimiser: OptimiserSection = OptimiserSection()
     schedule: ScheduleSection = ScheduleSection()
+    auto_lr: AutoLRSection | None = None
+    pruning: PruningSection = PruningSection()
     validation: ValidationSection = ValidationSection()
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     machine: MachineSection = MachineSection()
+
+    @model_validator(mode="after")
+    def _rates_of_one_chain(self) -> Self:
+        heads = len(self.network.spec().heads)
+        if self.auto_lr is not None and heads != 1:
+            raise ValueError(
+                f"auto_lr finds the rates of one chain of blocks, and this network has {heads} heads; "
+                "set network.preset to single or pruned, or auto_lr to null"
+            )
+        return self

@@ -80,7 +80,7 @@ def test_written_out_and_read_back_it_is_equal(file: Path, tmp_path: Path) -> No
         ("epochs: 40", "epochs: [40", "{file} is not YAML"),
         ("{1: 0.1, 16: 10}", "{1: -2}", "optimiser.block_factors.1 must be >= 0; got -2 ({file}, line 9)"),
         ("{1: 0.1, 16: 10}", "[1, slow]", "optimiser.block_factors.1: should be a valid number"),
-        ("share_until: B2", "heads: [{last_block: res4_1, size: 3}]", "network.heads.0.size is not a key"),
+        ("share_until: B2", "heads: [{last_block: res4_1, width: 3}]", "network.heads.0.width is not a key"),
         (
             "share_until: B2",
             "heads: [{last_block: res4_1, stride: 3}]",

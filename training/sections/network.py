@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from retrieval.errors import NetworkError
 from retrieval.networks import BACKBONES, PRESETS, EnsembleSpec, HeadSpec, preset_spec
+from retrieval.networks.pruning import kept_blocks, pruned_spec
 from retrieval.networks.spec import Norm, Pool, Reduction, SharedGroup
 from retrieval.networks.spec_check import check_spec
 from training.sections.section import Section
@@ -21,7 +22,8 @@ class NetworkSection(Section):
     """Which network, and where its weights come from.
 
     share_until, heads, mirror: replace that part of the preset where given. pool, norm, reduction: replace that field
-    in every head. prune_until: take away this block and those above it (one head only).
+    in every head. prune_until: take away this block (counted from 1 after the stem) and those above it, or `auto`; for
+    one head only.
     weights: `imagenet`, `none` (random) or the path of a backbone's state dict.
     freeze_until: the trunk up to and including this group keeps its weights and its batch-norm statistics.
     freeze_norms: every batch norm of the network keeps its statistics, and uses them.
@@ -35,6 +37,7 @@ class NetworkSection(Section):
     pool: Pool | None = None
     norm: Norm | None = None
     reduction: Reduction | None = None
+    prune_until: int | Literal["auto"] | None = None
     weights: Annotated[str, Field(min_length=1)] = "imagenet"
     freeze_until: FrozenGroup = "none"
     freeze_norms: bool = False
@@ -57,6 +60,8 @@ class NetworkSection(Section):
     def _can_be_built(self) -> Self:
         try:
             check_spec(self.spec())
+            if self.prune_until is not None:
+                kept_blocks(self.spec())
         except NetworkError as error:
             raise ValueError(str(error)) from error
         order = ("none", "stem", "B1", "B2", "B3")
@@ -69,13 +74,14 @@ class NetworkSection(Section):
         return self
 
     def spec(self) -> EnsembleSpec:
-        """The preset with what this section replaces in it."""
+        """The preset with what this section replaces in it; for `auto`, before anything is pruned."""
         spec = preset_spec(self.preset, self.backbone)
         every = {"pool": self.pool, "norm": self.norm, "reduction": self.reduction}
         fields = {key: value for key, value in every.items() if value is not None}
         heads = tuple(replace(head, **fields) for head in self.heads or spec.heads)  # type: ignore[arg-type]  # each value has its own field's type
         replaced = {"share_until": self.share_until, "heads": heads, "mirror": self.mirror}
-        return replace(spec, **{key: value for key, value in replaced.items() if value is not None})  # type: ignore[arg-type]  # each value has its own field's type
+        spec = replace(spec, **{key: value for key, value in replaced.items() if value is not None})  # type: ignore[arg-type]  # each value has its own field's type
+        return pruned_spec(spec, self.prune_until) if isinstance(self.prune_until, int) else spec
 
     @property
     def source(self) -> Literal["imagenet"] | Path | None:
