@@ -7,12 +7,14 @@ the rates are changed and the epoch is trained again.
 
 This is the decision alone, a function of the variations that it was told. Its log is therefore its state: a run that
 was killed replays the lines it wrote and goes on in the trial it was in.
+
+Beyond the authors' code: a limit on trials and on rates, ties, and trials that diverge when a rate comes out too high.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from retrieval.errors import UserError
@@ -26,9 +28,9 @@ class Trial:
     """One training of one epoch, and what was decided on it.
 
     epoch: counted from 0. number: of the trial within its epoch, from 1. rates: what it was trained with, by block,
-    the stem being 0. variations: what came of it, by block from 1. target: the variations that the rates aimed at;
-    None in an epoch's first trial, which takes the rates of the epoch before. quality, threshold: of its sorting, and
-    what it needed. accepted: whether the epoch is over. why: in words.
+    the stem being 0. variations: what came of it, by block from 1; empty if it diverged. target: the variations that
+    the rates aimed at; None in an epoch's first trial, which takes the rates of the epoch before. quality, threshold:
+    of its sorting, and what it needed. accepted: whether the epoch is over. why: in words.
     """
 
     epoch: int
@@ -85,15 +87,23 @@ class AutoLR:
         """The number, from 1, of the trial that is to be trained now."""
         return len(self._failed) + 1
 
-    def judge(self, epoch: int, variations: Mapping[int, float]) -> Trial:
+    def replay(self, trials: Iterable[Trial]) -> None:
+        """Go on after these trials, which a tuner like this one made."""
+        for trial in trials:
+            self.judge(trial.epoch, trial.variations or None)
+
+    def judge(self, epoch: int, variations: Mapping[int, float] | None) -> Trial:
         """Decide on an epoch that was trained with `rates`, and set `rates` for what is trained next.
 
-        epoch: counted from 0. variations: weight variation by block from 1; blocks without a rate are passed over.
-        After max_trials the best sorted of them counts. If that is not the last one, its rates are set, and what is
-        trained with them next is accepted as it is: the same again, where an epoch's seeds do not depend on the trial.
-        Raises ValueError for a variation that is not a number.
+        epoch: counted from 0. variations: weight variation by block from 1; blocks without a rate are passed over. None
+        for a trial that diverged, which may be any but an epoch's first: its rates go half way, in ratio, back to those
+        of the best sorted trial. After max_trials the best sorted one counts. If that is not the last, its rates are
+        set, and what is trained with them next is accepted as it is: the same again, where an epoch's seeds do not
+        depend on the trial. Raises ValueError for a variation that is not a number.
         """
-        measured = {block: variations[block] for block in self._blocks}
+        measured = {} if variations is None else {block: variations[block] for block in self._blocks}
+        if not measured and not self._failed:
+            raise ValueError("the first trial of an epoch diverged, so there are no rates to go back to")
         if not all(math.isfinite(value) and value >= 0 for value in measured.values()):
             raise ValueError(f"weight variations must be finite and not negative; got {measured}")
         judged = Trial(
@@ -102,21 +112,24 @@ class AutoLR:
             self.rates,
             measured,
             self._target,
-            quality=sorting_quality(list(measured.values())),
+            quality=sorting_quality(list(measured.values())) if measured else 0.0,
             threshold=threshold(self._section, epoch - self._first_epoch),
             accepted=False,
-            why="not sorted",
+            why="not sorted" if measured else "diverged",
         )
         limit, last = self._section.max_trials, self.trial >= self._section.max_trials
-        best = max((*self._failed, judged), key=lambda trial: (trial.quality, trial.number))
-        if self._repeats:
+        sound = [trial for trial in (*self._failed, judged) if trial.variations]
+        best = max(sound, key=lambda trial: (trial.quality, trial.number))
+        if self._repeats and measured:
             return self._accept(judged, f"repeats the best sorted of {limit}")
-        if judged.quality >= judged.threshold:
+        if measured and judged.quality >= judged.threshold:
             return self._accept(judged, "sorted")
         if last and best is judged:
             return self._accept(judged, f"the best sorted of {limit}")
         if last:
             self.rates, self._target, self._repeats = best.rates, best.target, True
+        elif not measured:
+            self.rates = {block: math.sqrt(rate * best.rates[block]) for block, rate in self.rates.items()}
         else:
             judged = self._aim(judged)
         self._failed.append(judged)

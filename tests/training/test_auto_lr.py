@@ -116,6 +116,32 @@ def test_one_trial_allowed_means_that_every_epoch_counts() -> None:
     assert set(auto.rates.values()) == {1e-3}
 
 
+def test_a_trial_that_diverged_goes_half_way_back_to_the_best() -> None:
+    auto = tuner(4)
+    auto.judge(0, by_block(8, 4, 2, 1))
+    first, high = 1e-3, dict(auto.rates)
+    trial = auto.judge(0, None)
+    assert (trial.accepted, trial.quality, trial.variations, trial.why) == (False, 0.0, {}, "diverged")
+    assert auto.rates == pytest.approx({block: (first * rate) ** 0.5 for block, rate in high.items()})
+    auto.judge(0, None)
+    assert auto.rates == pytest.approx({b: first**0.75 * rate**0.25 for b, rate in high.items()})
+    # The target stands, and the rates go on from what these gave.
+    rates = auto.rates
+    third = auto.judge(0, by_block(2, 2.4, 2.9, 1.6))
+    assert third.target == pytest.approx(by_block(2, 2.4, 2.8, 3.2))
+    assert auto.rates[4] == pytest.approx(2 * rates[4])
+    assert auto.judge(0, by_block(2, 2.4, 2.8, 3.2)).accepted
+
+
+def test_a_trial_that_diverged_is_never_the_best() -> None:
+    auto = tuner(4, max_trials=2)
+    first = auto.judge(0, by_block(4, 3, 2, 1))
+    assert first.quality == 0
+    assert not auto.judge(0, None).accepted
+    assert auto.rates == first.rates
+    assert auto.judge(0, by_block(4, 3, 2, 1)).why == "repeats the best sorted of 2"
+
+
 def test_frozen_blocks_are_passed_over() -> None:
     auto = AutoLR(AutoLRSection(), {3: 1e-3, 4: 1e-3})
     trial = auto.judge(0, by_block(0, 0, 9, 1))
@@ -137,6 +163,8 @@ def test_what_cannot_be_judged() -> None:
     for value in (float("nan"), float("inf"), -1.0):
         with pytest.raises(ValueError, match="finite"):
             tuner(2).judge(0, by_block(1, value))
+    with pytest.raises(ValueError, match="no rates to go back to"):
+        tuner(2).judge(0, None)
     with pytest.raises(ValidationError, match="must be below max_rate"):
         AutoLRSection(min_rate=1, max_rate=0.5)
 
@@ -175,19 +203,30 @@ def test_a_network_that_obeys_its_rates_is_sorted_at_the_second_trial() -> None:
     assert all(low < high for low, high in pairwise(rates))
 
 
-@given(chaos, st.integers(0, 24))
-def test_a_log_replayed_goes_on_as_if_nothing_had_happened(measured: list[list[float]], stop: int) -> None:
-    def follow(auto: AutoLR, epoch: int, values: list[list[float]]) -> list[Trial]:
+@given(
+    st.lists(st.none() | st.lists(st.floats(0, 1e12), min_size=4, max_size=4), max_size=25),
+    st.integers(0, 24),
+)
+def test_a_log_replayed_goes_on_as_if_nothing_had_happened(
+    measured: list[list[float] | None], stop: int
+) -> None:
+    def follow(auto: AutoLR, epoch: int, values: list[list[float] | None]) -> list[Trial]:
         trials = []
         for value in values:
-            trials.append(auto.judge(epoch, by_block(*value)))
+            if value is None and auto.trial == 1:
+                continue
+            trials.append(auto.judge(epoch, None if value is None else by_block(*value)))
             epoch += trials[-1].accepted
         return trials
 
     through = follow(tuner(4, max_trials=3), 0, measured)
+    told: list[list[float] | None] = [list(trial.variations.values()) or None for trial in through]
     resumed = tuner(4, max_trials=3)
-    for trial in through[:stop]:
-        resumed.judge(trial.epoch, trial.variations)
+    resumed.replay(through[:stop])
     epoch = sum(trial.accepted for trial in through[:stop])
-    assert follow(resumed, epoch, measured[stop:]) == through[stop:]
-    assert all(trial.quality == sorting_quality(list(trial.variations.values())) for trial in through)
+    assert follow(resumed, epoch, told[stop:]) == through[stop:]
+    assert all(
+        trial.quality == sorting_quality([*trial.variations.values()])
+        for trial in through
+        if trial.variations
+    )
