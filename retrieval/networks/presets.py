@@ -1,6 +1,7 @@
 """Named networks, on any backbone.
 
-What Ro & Choi published (HDhE, IEEE Access 2020; AutoLR, AAAI 2021) is told apart from what is inferred here.
+What Ro & Choi published (HDhE, IEEE Access 2020; AutoLR, AAAI 2021) is told apart from what is inferred here. The
+ensembles they are compared with stand in `compared_presets`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Callable
 
 from retrieval.errors import NetworkError
 from retrieval.networks.backbones import backbone_row, prune_until
+from retrieval.networks.compared_presets import a_bier, abe_8, dreml, hdc
 from retrieval.networks.spec import EnsembleSpec, HeadSpec
 from retrieval.networks.spec_check import SHARED_GROUPS
 
@@ -67,6 +69,10 @@ _TABLE: dict[str, Callable[[str], EnsembleSpec]] = {
     "hdhe": hdhe,
     "ms-hdhe": ms_hdhe,
     "tri-hdhe": tri_hdhe,
+    "hdc": hdc,
+    "a-bier": a_bier,
+    "abe-8": abe_8,
+    "dreml": dreml,
 }
 
 PRESETS: tuple[str, ...] = tuple(_TABLE)

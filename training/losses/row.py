@@ -72,17 +72,20 @@ class LossRow:
 
     def resolve(self, settings: Settings) -> dict[str, Value]:
         """All settings, the given ones in place of the defaults. Raises UserError naming the one that is wrong."""
-        for key, value in settings.items():
-            if key not in self.settings:
-                known = (
-                    f"its settings are {', '.join(self.settings)}" if self.settings else "it has no settings"
-                )
-                raise UserError(f"loss {self.name} has no setting {key!r}; {known}")
-            problem = self.settings[key].problem(value)
-            if problem is not None:
-                raise UserError(f"loss {self.name}: {key} {problem}; got {value!r}")
-        resolved = self.defaults | dict(settings)
+        resolved = resolve(f"loss {self.name}", self.settings, settings)
         problem = self.joint(resolved)
         if problem is not None:
             raise UserError(f"loss {self.name}: {problem}")
         return resolved
+
+
+def resolve(owner: str, known: Mapping[str, Setting], given: Settings) -> dict[str, Value]:
+    """All settings, the given ones in place of the defaults. Raises UserError, naming owner and the wrong one."""
+    for key, value in given.items():
+        if key not in known:
+            names = f"its settings are {', '.join(known)}" if known else "it has no settings"
+            raise UserError(f"{owner} has no setting {key!r}; {names}")
+        problem = known[key].problem(value)
+        if problem is not None:
+            raise UserError(f"{owner}: {key} {problem}; got {value!r}")
+    return {key: setting.default for key, setting in known.items()} | dict(given)

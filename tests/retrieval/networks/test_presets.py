@@ -79,7 +79,10 @@ def test_learning_rates_and_reductions_are_the_papers(backbone: str) -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(NetworkError, match="preset must be one of single, pruned, hdhe, ms-hdhe, tri-hdhe"):
+    with pytest.raises(
+        NetworkError,
+        match="preset must be one of single, pruned, hdhe, ms-hdhe, tri-hdhe, hdc, a-bier, abe-8, dreml",
+    ):
         preset_spec("quad-hdhe", "resnet50")
     with pytest.raises(NetworkError, match="backbone must be one of"):
         preset_spec("hdhe", "resnet51")

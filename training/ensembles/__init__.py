@@ -1,0 +1,1 @@
+"""The ensembles that HDhE is compared with: what joins the losses of their heads, one file a method."""
