@@ -7,6 +7,7 @@ import typer
 from retrieval.commands.data import data_app
 from retrieval.commands.embed import embed
 from retrieval.commands.evaluate import evaluate
+from retrieval.commands.explain import explain
 from retrieval.commands.index import index_app
 from retrieval.commands.models import models
 from retrieval.commands.search import search
@@ -18,5 +19,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(data_app, name="data")
     app.command("evaluate")(evaluate)
     app.command("embed")(embed)
+    app.command("explain")(explain)
     app.add_typer(index_app, name="index")
     app.command("search")(search)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from retrieval.errors import NetworkError
 from retrieval.networks.backbone import GROUPS
-from retrieval.networks.ensemble import Ensemble, Trunk
+from retrieval.networks.ensemble import Ensemble
 from retrieval.networks.head import Head
 
 
@@ -86,8 +86,7 @@ def check_blocks(network: Ensemble, blocks: Sequence[int], head: int | None = No
 def _copies(network: Ensemble, block: int) -> list[nn.Module]:
     """The modules of a block: the trunk's, or one in each head that owns it."""
     group, index = network.backbone.locate(network.backbone.block_name(block))
-    owners = [cast(Trunk, network.trunk), *(cast(Head, head) for head in network.heads)]
-    groups = [
-        cast(nn.Sequential, owner.groups[GROUPS[group]]) for owner in owners if GROUPS[group] in owner.groups
-    ]
-    return [blocks[index] for blocks in groups if index < len(blocks)]
+    name = GROUPS[group]
+    owners = [network.trunk.groups, *(cast(Head, head).groups for head in network.heads)]
+    found = [cast(nn.Sequential, groups[name]) for groups in owners if name in groups]
+    return [blocks[index] for blocks in found if index < len(blocks)]
