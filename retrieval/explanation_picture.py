@@ -1,9 +1,9 @@
 """Activation maps as a picture: heat over the photographs, in labelled panels.
 
 A panel's colours run from its least value (zero, where some are negative: those take away from the score and stay
-dark) to its greatest but for a few spikes, so shapes may be compared between panels and colours may not. The scale below each panel says
-what its ends are: multiples of what every position would add if all added the same. 1.0 to 1.1 is a flat map however
-bright its top is.
+dark) to its greatest but for a few spikes, so shapes may be compared between panels and colours may not. The scale below
+each panel says what its ends are: multiples of what every position would add if all added the same. 1.0 to 1.1 is a flat
+map however bright its top is.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def rows_of(
         caption = "   ".join(part for part in (about, name) if part)
         if not blocks:
             maps = [explanation.map(of=of, head=head) for head in heads]
-            titles = [f"{head_name(head)} {each.part:.3f}" for head, each in zip(heads, maps, strict=True)]
+            titles = [f"{head_name(head)}   {each.part:.3f}" for head, each in zip(heads, maps, strict=True)]
             panels = [Panel(title, photograph, each) for title, each in zip(titles, maps, strict=True)]
             rows.append(Row(caption, [plain, *panels]))
             continue

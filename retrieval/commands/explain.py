@@ -134,7 +134,7 @@ def layout(subjects: list[Subject], blocks: tuple[int, ...]) -> list[Row]:
         panels = [Panel("", photograph)]
         for subject in subjects:
             found = subject.explanation.map(of=of, head=subject.heads[0])
-            panels.append(Panel(f"{subject.name} {found.part:.3f}", subject.photographs[of][1], found))
+            panels.append(Panel(f"{subject.name}   {found.part:.3f}", subject.photographs[of][1], found))
         rows.append(Row(caption, panels))
     return rows
 

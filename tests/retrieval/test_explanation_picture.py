@@ -75,7 +75,7 @@ def test_rows_are_images_and_columns_are_heads_or_blocks(blocks: tuple[int, ...]
         assert titles == [["", "block 1", "block 4"]] * 6
     else:
         assert [row.caption for row in rows] == ["model   a.jpg", "model   b.jpg"]
-        assert titles[0] == ["", "head 1 2.000", "head 2 3.000", "all heads 2.000"]
+        assert titles[0] == ["", "head 1   2.000", "head 2   3.000", "all heads   2.000"]
     for row in rows:
         assert all(panel.map is not None for panel in row.panels[1:])
 
