@@ -39,7 +39,8 @@ def random_resized_crop(images: Tensor, crop: CropSection, *, pixels: int, mirro
     draw = np.random.default_rng(seed)
     count = len(images)
     area = draw.uniform(*crop.scale, count)
-    ratio = np.exp(draw.uniform(*np.log(crop.ratio), count))
+    narrowest, widest = np.log(crop.ratio)
+    ratio = np.exp(draw.uniform(float(narrowest), float(widest), count))
     width, height = np.minimum(np.sqrt(area * ratio), 1), np.minimum(np.sqrt(area / ratio), 1)
     # Coordinates run from -1 to 1, so a rectangle of this width may have its centre this far from the middle.
     across, down = draw.uniform(-1, 1, count) * (1 - width), draw.uniform(-1, 1, count) * (1 - height)

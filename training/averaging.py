@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +25,7 @@ class WeightAverage:
     @property
     def network(self) -> Ensemble:
         """The averaged network."""
-        averaged: Ensemble = self._average.module
-        return averaged
+        return cast(Ensemble, self._average.module)
 
     def update(self, network: nn.Module) -> None:
         """Take in the weights after a step."""

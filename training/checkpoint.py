@@ -31,6 +31,7 @@ class Progress:
     epoch, step: the next step to take, counted from 0. data: digest of the training images' names and labels.
     loss, images, correct, seconds: sums over the steps of this epoch; correct has one count per head, NaN where it
     knows no classes.
+    thrown_away: seconds of this epoch's trials that did not count.
     best_epoch, best_recall: the best validated epoch so far, counted from 1, with keep: best.
     """
 
@@ -41,11 +42,13 @@ class Progress:
     images: int = 0
     correct: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    thrown_away: float = 0.0
     best_epoch: int | None = None
     best_recall: float = -1.0
 
     def start_epoch(self, epoch: int, heads: int) -> None:
         """Move to the beginning of an epoch with empty sums."""
+        self.thrown_away = self.thrown_away + self.seconds if epoch == self.epoch else 0.0
         self.epoch, self.step = epoch, 0
         self.loss, self.images, self.correct, self.seconds = 0.0, 0, [0.0] * heads, 0.0
 

@@ -1,4 +1,4 @@
-"""`hdhe train`."""
+"""`hdhe train` and `hdhe study`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from training.studies.command import study
 
 
 def train(
@@ -27,7 +29,7 @@ def train(
 ) -> None:
     """Train a network by a recipe; leaves a run folder with the model in its bundle/."""
     # Imported here, so that `hdhe --help` does not wait for torch.
-    from training.loop import TrainingFailedError
+    from training.failure import TrainingFailedError
     from training.loop import train as train_recipe
     from training.recipe_file import load_recipe
 
@@ -47,3 +49,4 @@ def train(
 def register(app: typer.Typer) -> None:
     """Add this package's commands to the front door."""
     app.command("train")(train)
+    app.command("study")(study)

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from retrieval.bundle import save_bundle
@@ -24,24 +22,27 @@ from retrieval.progress import track
 from retrieval.transforms import Preprocessing
 from training.augmentation import augment
 from training.averaging import WeightAverage
-from training.batches import ImageSource, epoch_order, step_seed
+from training.batch_order import batch_order
+from training.batches import ImageSource, step_seed
 from training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from training.class_signatures import ClassSignatures
 from training.curves import draw_curves
 from training.data import digest, open_subsets
+from training.device import open_accelerator
+from training.failure import check_finite, failed
 from training.freezing import freeze, frozen_parts, hold, norms, only_new_layers
 from training.layer_rates import rate_groups
 from training.learner import Learner
 from training.metrics import EpochMetrics, MetricsLog
 from training.objectives import build_objective
 from training.optimiser import build_optimiser
+from training.pruning import choose_pruning, pruned_recipe
+from training.rate_search import RateSearch
 from training.recipe import Recipe
 from training.run_folder import RunFolder, write_weights
+from training.sampling_check import check_sampling
 from training.schedule import rate_factor
 from training.validation import pretraining, validate
-
-
-class TrainingFailedError(Exception):
-    """Training cannot go on although nothing was asked wrongly: the loss is no longer a number."""
 
 
 def train(
@@ -55,7 +56,7 @@ def train(
     """
     report = report or _say_nothing
     folder = RunFolder(out)
-    accelerator = _accelerator(recipe)
+    accelerator = open_accelerator(recipe)
     first, processes = accelerator.is_main_process, accelerator.num_processes
     if first:
         folder.open(recipe, resume=resume)
@@ -66,12 +67,18 @@ def train(
         report(f"{out} is finished; its model is {folder.bundle}")
         return folder.bundle
 
+    if recipe.network.prune_until == "auto":
+        choice = choose_pruning(recipe, folder.pruning, report, train=train, write=first)
+        recipe = pruned_recipe(recipe, choice)
+
     # Data
     training, validation = open_subsets(recipe, report)
+    check_sampling(recipe.loss.names, recipe.sampler, recipe.batch, training.labels, training.classes)
     spec = recipe.network.spec()
     torch.manual_seed(recipe.seed)
     network = build_ensemble(spec, weights=recipe.network.source)
-    preprocessing = Preprocessing(recipe.images.pixels, recipe.images.resize, network.mean, network.std)
+    side = recipe.images.scored_pixels or recipe.images.pixels
+    preprocessing = Preprocessing(side, recipe.images.resize, network.mean, network.std)
     source = Preprocessing(recipe.images.training_source, None, network.mean, network.std)
     room = int(recipe.machine.cache_gb * 2**30)
     threads = recipe.machine.threads
@@ -87,8 +94,12 @@ def train(
     labels = torch.from_numpy(training.labels)
 
     # Model and optimiser
-    objective = build_objective(recipe.loss, network, len(training.classes))
-    model = Learner(network, objective).to(memory_format=torch.channels_last)
+    classes = len(training.classes)
+    objective = build_objective(recipe.loss, network, classes, seed=recipe.seed)
+    signatures = None
+    if recipe.sampler.hard_classes is not None:
+        signatures = ClassSignatures(classes, network.embedding_size)
+    model = Learner(network, objective, signatures).to(memory_format=torch.channels_last)
     frozen = frozen_parts(network, recipe.network.freeze_until)
     freeze(frozen)
     held = [*frozen, *(norms(network) if recipe.network.freeze_norms else ())]
@@ -109,6 +120,10 @@ def train(
         raise UserError(
             f"the images of {training.name} are not those that {out} was started with; give another --out"
         )
+    search = None
+    if recipe.auto_lr is not None:
+        done = progress.epoch
+        search = RateSearch(recipe.auto_lr, recipe, folder, model, optimiser, epochs_done=done, write=first)
     log = MetricsLog(folder, epochs_done=progress.epoch) if first else None
     epochs = recipe.schedule.epochs
     report(
@@ -122,8 +137,15 @@ def train(
         epoch = progress.epoch
         learner.train()
         hold(held)
-        only_new_layers(network, frozen, on=epoch < recipe.schedule.frozen_epochs)
-        batches = epoch_order(len(images), recipe.batch, seed=recipe.seed, epoch=epoch, least=2 * processes)
+        warming = epoch < recipe.schedule.frozen_epochs
+        only_new_layers(network, frozen, on=warming)
+        trial = None if warming else search
+        diverged = False
+        if trial is not None:
+            trial.start()
+        if model.signatures is not None and progress.step == 0:
+            model.signatures.start_epoch()
+        batches = batch_order(recipe, training.labels, model.signatures, epoch=epoch, least=2 * processes)
         own = [np.array_split(batch, processes)[accelerator.process_index] for batch in batches]
         coming = zip(range(progress.step, len(batches)), images.batches(own[progress.step :]), strict=True)
         for step, pixels in track(
@@ -151,22 +173,29 @@ def train(
             if average is not None:
                 average.update(network)
 
-            due = first and _due(recipe.machine.checkpoint_minutes, saved_at)
+            due = first and search is None and _due(recipe.machine.checkpoint_minutes, saved_at)
             said = torch.tensor([float(due)], device=loss.device)
             sums = torch.cat([loss.detach().float()[None] * len(targets), said, right])
             total, due_sum, *hits = accelerator.reduce(sums).tolist()
             if not math.isfinite(total):
-                raise _failed(recipe, out, f"the loss became {total} in epoch {epoch + 1}, step {step + 1}")
+                diverged = trial is not None and trial.may_diverge
+                if diverged:
+                    break
+                raise failed(recipe, out, f"the loss became {total} in epoch {epoch + 1}, step {step + 1}")
             progress.step = step + 1
             progress.loss += total
             progress.images += len(batches[step])
             progress.correct = [before + hit for before, hit in zip(progress.correct, hits, strict=True)]
             progress.seconds += time.monotonic() - started
             if due_sum and progress.step < len(batches):
-                _check_finite(model, recipe, out)
+                check_finite(model, recipe, out)
                 save_checkpoint(folder.checkpoints, accelerator, progress)
                 saved_at = time.monotonic()
-        _check_finite(model, recipe, out)
+        if not diverged:
+            check_finite(model, recipe, out)
+        if trial is not None and not trial.end(epoch, diverged=diverged, report=report):
+            progress.start_epoch(epoch, heads=len(spec.heads))
+            continue
 
         # Score and note the epoch
         if log is not None:
@@ -186,7 +215,7 @@ def train(
                     ],
                     rates={group["name"]: group["lr"] for group in optimiser.param_groups},
                     images_per_second=progress.images / progress.seconds,
-                    seconds=progress.seconds,
+                    seconds=progress.seconds + progress.thrown_away,
                     validation=score,
                 )
             )
@@ -197,6 +226,8 @@ def train(
 
     # Export
     if log is not None:
+        if search is not None:
+            search.draw()
         draw_curves(log.lines, folder.curves, title=recipe.name)
         kept = epochs
         if progress.best_epoch is not None:
@@ -222,31 +253,5 @@ def _say_nothing(line: str) -> None:
     pass
 
 
-def _accelerator(recipe: Recipe) -> Accelerator:
-    """Devices and precision. Raises UserError where bf16 is asked of a device that lacks it."""
-    capable = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and capable)
-    if bf16 and torch.cuda.is_available() and not capable:
-        raise UserError("precision is bf16, which this GPU does not have; set precision to fp32")
-    # Accelerate keeps the precision of a process's first run and refuses another; a study has many runs.
-    AcceleratorState._reset_state()
-    # Said outright, because only then do several processes without a GPU find each other.
-    cpu = not torch.cuda.is_available() and not torch.backends.mps.is_available()
-    return Accelerator(mixed_precision="bf16" if bf16 else "no", cpu=cpu)
-
-
 def _due(minutes: float | None, saved_at: float) -> bool:
     return minutes is not None and time.monotonic() - saved_at >= 60 * minutes
-
-
-def _check_finite(model: torch.nn.Module, recipe: Recipe, out: Path) -> None:
-    """A checkpoint must never hold what cannot be trained on."""
-    if not all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters()):
-        raise _failed(recipe, out, "the weights are no longer finite")
-
-
-def _failed(recipe: Recipe, out: Path, what: str) -> TrainingFailedError:
-    return TrainingFailedError(
-        f"{what}; lower optimiser.lr (now {recipe.optimiser.lr:g}) or raise schedule.warmup_epochs in a run with "
-        f"another --out; {out} keeps its last good checkpoint"
-    )

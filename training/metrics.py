@@ -18,7 +18,8 @@ class EpochMetrics:
 
     epoch: counted from 1. loss: mean over images of the sum over heads. accuracy: per head, of the training images as
     they were trained on, None where its loss knows no classes. rates: learning rate of each parameter group in the
-    epoch's last step. seconds: of training, without validation. validation: a score as in the bundle, or None where
+    epoch's last step. seconds: of training, trials that did not count
+    among them, without validation. validation: a score as in the bundle, or None where
     the epoch was not validated.
     """
 

@@ -11,14 +11,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from retrieval.errors import UserError
+from training.sampling_check import check_batch
 from training.sections.auto_lr import AutoLRSection
 from training.sections.data import DataSection
 from training.sections.images import ImagesSection
-from training.sections.loss import LossSection
+from training.sections.loss import SUM, LossSection
 from training.sections.machine import MachineSection
 from training.sections.network import NetworkSection
 from training.sections.optimiser import OptimiserSection
 from training.sections.pruning import PruningSection
+from training.sections.sampler import SamplerSection
 from training.sections.schedule import ScheduleSection
 from training.sections.section import Section
 from training.sections.validation import ValidationSection
@@ -37,6 +40,7 @@ class Recipe(Section):
     network: NetworkSection = NetworkSection()
     images: ImagesSection = ImagesSection()
     batch: Annotated[int, Field(ge=2, le=100_000)] = 40
+    sampler: SamplerSection = SamplerSection()
     loss: LossSection = LossSection()
     optimiser: OptimiserSection = OptimiserSection()
     schedule: ScheduleSection = ScheduleSection()
@@ -47,11 +51,31 @@ class Recipe(Section):
     machine: MachineSection = MachineSection()
 
     @model_validator(mode="after")
+    def _batches_can_be_filled(self) -> Self:
+        try:
+            check_batch(self.loss.names, self.sampler, self.batch)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    @model_validator(mode="after")
+    def _heads_to_join(self) -> Self:
+        heads = len(self.network.spec().heads)
+        joined = self.loss.combine if self.loss.combine != SUM else "distil_heads"
+        if heads == 1 and (self.loss.combine != SUM or self.loss.distil_heads is not None):
+            raise ValueError(f"loss.{joined} joins heads, and this network has one; leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _rates_of_one_chain(self) -> Self:
         heads = len(self.network.spec().heads)
         if self.auto_lr is not None and heads != 1:
             raise ValueError(
                 f"auto_lr finds the rates of one chain of blocks, and this network has {heads} heads; "
                 "set network.preset to single or pruned, or auto_lr to null"
+            )
+        if self.auto_lr is not None and self.schedule.average is not None:
+            raise ValueError(
+                "auto_lr trains epochs again, which schedule.average would count; set one to null"
             )
         return self

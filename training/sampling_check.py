@@ -8,8 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import UserError
+from training.ensembles.combine import COMBINERS
 from training.losses import LOSSES
 from training.sections.sampler import SamplerSection
+
+_TABLES = LOSSES | COMBINERS
+_NEED_PAIRS = {name for name, row in LOSSES.items() if row.kind == "pair"} | {
+    name for name, row in COMBINERS.items() if row.images_per_class >= 2
+}
 
 
 def check_sampling(
@@ -21,7 +27,8 @@ def check_sampling(
 ) -> None:
     """Raises UserError where batches cannot be filled, or hold no pairs for a loss that needs them.
 
-    loss_names: the losses of a run, keys of `LOSSES`. labels: int64[n] of the training images, positions in classes.
+    loss_names: the losses of a run, keys of `LOSSES` and `COMBINERS`. labels: int64[n] of the training images,
+    positions in classes.
     """
     check_batch(loss_names, sampler, batch)
     if sampler.images_per_class is None:
@@ -52,7 +59,7 @@ def check_batch(loss_names: Sequence[str], sampler: SamplerSection, batch: int) 
         if pair is not None:
             raise UserError(
                 f"loss {pair} needs several images of a class in a batch, which a plain shuffle rarely gives; "
-                f"set sampler.images_per_class to {LOSSES[pair].images_per_class}"
+                f"set sampler.images_per_class to {_TABLES[pair].images_per_class}"
             )
         return
     if batch < 2 * size:
@@ -73,4 +80,4 @@ def check_batch(loss_names: Sequence[str], sampler: SamplerSection, batch: int) 
 
 
 def _pair_loss(names: Sequence[str]) -> str | None:
-    return next((name for name in names if LOSSES[name].kind == "pair"), None)
+    return next((name for name in names if name in _NEED_PAIRS), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,12 +21,14 @@ from safetensors.torch import load_file
 from retrieval.bundle import load_bundle
 from retrieval.errors import UserError
 from training.checkpoint import checkpoints
-from training.loop import TrainingFailedError, train
+from training.failure import TrainingFailedError
+from training.loop import train
 from training.metrics import read_metrics
 from training.objective import ObjectiveResult
 from training.recipe import Recipe
 from training.run_folder import RunFolder
 from training.summed_heads import SummedHeads
+from training.trial_log import read_trials
 
 Make = Callable[..., Recipe]
 ROOT = Path(__file__).parents[2]
@@ -140,6 +143,33 @@ def test_killed_and_resumed_ends_with_the_same_bits(
         return [json.dumps({k: v for k, v in line.items() if "second" not in k}) for line in lines]
 
     assert without_times(through) == without_times(killed)
+
+
+def test_killed_with_all_that_keeps_state_it_ends_with_the_same_bits(
+    tmp_path: Path, make_recipe: Make
+) -> None:
+    overrides = (
+        "machine.checkpoint_minutes=0",
+        "schedule={epochs: 3, average: 0.9, frozen_epochs: 1}",
+        "images.crop={scale: [0.5, 1]}",
+        "sampler={images_per_class: 2, hard_classes: 1}",
+        "batch=4",
+        "network={norm: layer, backbone: mobilenet_v3_small, preset: hdhe, weights: none}",
+        "optimiser={kind: adamw, lr: 1e-3, clip_value: 1}",
+        "loss={name: soft_triple, pair: {name: multi_similarity}, mixup: {}, distil_heads: {}}",
+    )
+    recipe = make_recipe(*overrides)
+    through, killed = tmp_path / "through", tmp_path / "killed"
+    train(recipe, through)
+
+    def in_the_second_epoch() -> bool:
+        found = checkpoints(killed / "checkpoint")
+        return any("epoch00001-step0000001" < path.name < "epoch00002" for path in found)
+
+    _killed_run(tmp_path / "tiny.yaml", killed, in_the_second_epoch, *overrides)
+    assert not RunFolder(killed).finished
+    train(recipe, killed, resume=True)
+    assert same(weights(through), weights(killed))
 
 
 def test_killed_before_the_first_checkpoint_it_starts_over(tmp_path: Path, make_recipe: Make) -> None:
@@ -283,3 +313,68 @@ def test_two_processes_train_one_model(tmp_path: Path, make_recipe: Make) -> Non
     # 26 images in batches of 8, 8 and 10: each was counted in one of the two processes.
     assert all(round(line["accuracy"][0] * 26, 6) in range(27) for line in lines)
     assert load_bundle(tmp_path / "run" / "bundle").scores[0]["queries"] == 26
+
+
+AUTO_LR = (
+    "network={backbone: mobilenet_v3_small, preset: single, weights: none}",
+    "schedule={epochs: 2}",
+    "auto_lr={max_trials: 3}",
+)
+
+
+def test_found_rates_are_trained_with_and_every_trial_is_told(tmp_path: Path, make_recipe: Make) -> None:
+    lines: list[str] = []
+    train(make_recipe(*AUTO_LR), tmp_path / "run", report=lines.append)
+    folder = RunFolder(tmp_path / "run")
+    trials = read_trials(folder.trials)
+    accepted = [trial for trial in trials if trial.accepted]
+    assert [trial.epoch for trial in accepted] == [0, 1]
+    assert len(trials) == sum("sorting quality" in line for line in lines)
+    metrics = read_metrics(folder)
+    for line, trial in zip(metrics, accepted, strict=True):
+        # The schedule drops the rates by ten half way through the two epochs.
+        factor = 1 if trial.epoch == 0 else 0.1
+        assert line["rates"]["trunk.block1"] == pytest.approx(trial.rates[1] * factor)
+    assert folder.trials_plot.stat().st_size > 1000
+    if any(not trial.accepted for trial in trials):
+        assert len({trial.rates[1] for trial in trials}) > 1
+    assert load_bundle(folder.bundle).scores
+
+
+def test_a_search_for_rates_that_is_killed_goes_on_in_its_trial(tmp_path: Path, make_recipe: Make) -> None:
+    # A threshold that random weights do not reach at once, so that there are several trials.
+    overrides = (*AUTO_LR, "auto_lr={max_trials: 4, threshold: 1.0, strict: true}")
+    recipe = make_recipe(*overrides)
+    through, killed = tmp_path / "through", tmp_path / "killed"
+    train(recipe, through)
+    log = RunFolder(killed).trials
+    _killed_run(tmp_path / "tiny.yaml", killed, lambda: len(read_trials(log)) >= 2, *overrides)
+    assert not RunFolder(killed).finished
+    train(recipe, killed, resume=True)
+    assert same(weights(through), weights(killed))
+    assert read_trials(log) == read_trials(RunFolder(through).trials)
+
+
+def test_a_depth_is_chosen_and_trained(tmp_path: Path, make_recipe: Make) -> None:
+    recipe = make_recipe(
+        "network={backbone: mobilenet_v3_small, preset: single, weights: none, prune_until: auto}",
+        "data.split=all",
+        "validation={holdout: 0.5, k: [1]}",
+        "schedule={epochs: 1}",
+        "pruning={epochs: 1}",
+    )
+    train(recipe, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    assert (folder.pruning / "choice.md").read_text().count("chosen") == 1
+    assert isinstance(load_bundle(folder.bundle).recipe["network"]["prune_until"], int)
+    # The run resumes by the recipe that the user wrote.
+    shutil.rmtree(folder.bundle)
+    train(recipe, tmp_path / "run", resume=True)
+    assert folder.finished
+
+
+def test_scores_may_be_taken_at_another_size(tmp_path: Path, make_recipe: Make) -> None:
+    train(make_recipe("images={pixels: 32, scored_pixels: 40}", "schedule={epochs: 1}"), tmp_path / "run")
+    bundle = load_bundle(tmp_path / "run" / "bundle")
+    assert bundle.preprocessing.pixels == 40
+    assert bundle.scores[0]["pixels"] == 40

@@ -22,7 +22,7 @@ def network(*reductions: str) -> Ensemble:
 
 def test_penultimate_is_classified_directly_and_penultimate_plus_through_a_block() -> None:
     heads = network("penultimate", "penultimate+")
-    objective = build_objective(LossSection(), heads, 7)
+    objective = build_objective(LossSection(), heads, 7, seed=0)
     assert isinstance(objective, SummedHeads)
     direct, through = (
         [module for module in loss.modules() if isinstance(module, nn.Linear)] for loss in objective.losses
@@ -37,7 +37,7 @@ def test_penultimate_is_classified_directly_and_penultimate_plus_through_a_block
 def test_a_learner_tells_its_loss_and_what_each_head_got_right() -> None:
     torch.manual_seed(1)
     heads = network("none", "none")
-    learner = Learner(heads, build_objective(LossSection(), heads, 5)).eval()
+    learner = Learner(heads, build_objective(LossSection(), heads, 5, seed=0)).eval()
     images, labels = torch.randn(4, 3, 64, 64), torch.tensor([0, 1, 2, 3])
     loss, right = learner(images, labels)
     naive, counts = 0.0, []
@@ -47,5 +47,5 @@ def test_a_learner_tells_its_loss_and_what_each_head_got_right() -> None:
         counts.append((logits.argmax(1) == labels).sum().item())
     torch.testing.assert_close(loss.item(), naive)
     assert right.tolist() == counts
-    pairs = Learner(heads, build_objective(LossSection(name="triplet"), heads, 5)).eval()
+    pairs = Learner(heads, build_objective(LossSection(name="triplet"), heads, 5, seed=0)).eval()
     assert bool(pairs(images, torch.tensor([0, 0, 1, 1]))[1].isnan().all())

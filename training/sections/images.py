@@ -32,22 +32,27 @@ class CropSection(Section):
 
 
 class ImagesSection(Section):
-    """How images become pixels. Training squashes to pixels x pixels, or cuts random crops where there is a `crop`;
-    scoring squashes to `resize` (as `pixels` where null) and cuts the centre. mirror: half of the training images are
-    mirrored.
+    """How images become pixels. Training squashes to pixels x pixels, or cuts random crops where there is a `crop`.
+    mirror: half of the training images are mirrored.
+
+    scored_pixels: side of the images that are scored and that the bundle embeds; null = as `pixels`. What a network
+    has learned on crops, which show things larger than whole images do, it finds better in larger images (Touvron et
+    al. 2019, "Fixing the train-test resolution discrepancy"). Scoring squashes to `resize` (null = no larger) and cuts
+    the centre.
     """
 
     pixels: Annotated[int, Field(ge=16, le=1024)] = 224
+    scored_pixels: Annotated[int, Field(ge=16, le=1024)] | None = None
     resize: Annotated[int, Field(ge=16, le=1200)] | None = None
     mirror: bool = True
     crop: CropSection | None = None
 
     @model_validator(mode="after")
     def _crop_fits(self) -> Self:
-        if self.resize is not None and self.resize < self.pixels:
-            raise ValueError(
-                f"resize {self.resize} is smaller than pixels {self.pixels}, so no crop can be cut"
-            )
+        side = self.scored_pixels or self.pixels
+        if self.resize is not None and self.resize < side:
+            name = "pixels" if self.scored_pixels is None else "scored_pixels"
+            raise ValueError(f"resize {self.resize} is smaller than {name} {side}, so no crop can be cut")
         return self
 
     @property

@@ -7,8 +7,12 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from retrieval.errors import UserError
+from training.ensembles.combine import COMBINERS, check_combiner
 from training.losses import LOSSES, check_settings
 from training.sections.section import Rate, Section
+
+SUM = "sum"
+"""How HDhE joins its heads."""
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Settings = dict[str, bool | int | float]
@@ -44,23 +48,49 @@ class HeadDistillation(Section):
 class LossSection(Section):
     """The loss of each head, and what joins them.
 
-    name: a key of the table of losses. settings: in place of its authors' values. pair: a second loss beside it.
-    mixup: mixtures of embeddings; needs a loss with classes. distil_heads: the concatenation teaches each head; needs
-    two heads.
+    name: a key of the table of losses. settings: in place of its authors' values. combine: `sum` adds the heads' losses
+    up; a key of the table of combiners stands in for them and takes `settings` for its own, and `name` has no say.
+    pair: a second loss beside the first. mixup: mixtures of embeddings; needs a loss with classes. distil_heads: the
+    concatenation teaches each head; needs two heads.
     """
 
     name: str = "cross_entropy"
     settings: Settings = Field(default_factory=dict)
+    combine: str = SUM
     pair: PairTerm | None = None
     mixup: Mixup | None = None
     distil_heads: HeadDistillation | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.combine != SUM:
+            return self._combined()
         _check_loss(self.name, self.settings)
         if self.mixup is not None and LOSSES[self.name].kind != "class":
             raise ValueError(f"mixup needs a loss with classes, which {self.name} is not; leave out mixup")
         return self
+
+    def _combined(self) -> Self:
+        if self.combine not in COMBINERS:
+            raise ValueError(f"combine must be one of {', '.join((SUM, *COMBINERS))}; got {self.combine!r}")
+        terms = {"pair": self.pair, "mixup": self.mixup, "distil_heads": self.distil_heads}
+        for term, given in terms.items():
+            if given is not None:
+                raise ValueError(
+                    f"{term} is a term of the sum of heads; leave it out, or set combine to {SUM}"
+                )
+        try:
+            check_combiner(self.combine, self.settings)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is computed: keys of the tables of losses and combiners."""
+        if self.combine != SUM:
+            return (self.combine,)
+        return (self.name,) if self.pair is None else (self.name, self.pair.name)
 
 
 def _check_loss(name: str, settings: Settings) -> None:

@@ -1,0 +1,27 @@
+"""When training cannot go on although nothing was asked wrongly: what it computes is no longer a number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from training.recipe import Recipe
+
+
+class TrainingFailedError(Exception):
+    """The loss or the weights are no longer finite; the run's folder keeps its last good checkpoint."""
+
+
+def check_finite(model: torch.nn.Module, recipe: Recipe, out: Path) -> None:
+    """Raises TrainingFailedError: a checkpoint must never hold what cannot be trained on."""
+    if not all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters()):
+        raise failed(recipe, out, "the weights are no longer finite")
+
+
+def failed(recipe: Recipe, out: Path, what: str) -> TrainingFailedError:
+    """The error for a user: what happened, and what to try."""
+    return TrainingFailedError(
+        f"{what}; lower optimiser.lr (now {recipe.optimiser.lr:g}) or raise schedule.warmup_epochs in a run with "
+        f"another --out; {out} keeps its last good checkpoint"
+    )
