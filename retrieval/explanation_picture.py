@@ -1,9 +1,9 @@
 """Activation maps as a picture: heat over the photographs, in labelled panels.
 
 A panel's colours run from its least value (zero, where some are negative: those take away from the score and stay
-dark) to its greatest but for a few spikes, so shapes may be compared between panels and colours may not. The scale below
-each panel says what its ends are: multiples of what every position would add if all added the same. 1.0 to 1.1 is a flat
-map however bright its top is.
+dark) to its greatest but for a few spikes, so shapes may be compared between panels and colours may not. The scale
+below each panel says what its ends are: multiples of what every position would add if all added the same. 1.0 to 1.1
+is a flat map however bright its top is.
 """
 
 from __future__ import annotations
