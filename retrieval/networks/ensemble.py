@@ -67,14 +67,17 @@ class Ensemble(nn.Module):
         self.backbone = backbone
         self.pixels, self.mean, self.std = view.pixels, view.mean, view.std
         self.trunk = Trunk(view, spec.share_until)
-        self.heads = nn.ModuleList()
-        for head_spec in spec.heads:
-            head = Head(head_spec, backbone, view, spec.share_until)
-            if spec.tied and len(self.heads) > 0:
-                head.drop_blocks()
-                if spec.tied_linear:
-                    head.drop_reduction()
-            self.heads.append(head)
+        self.heads = nn.ModuleList(
+            Head(
+                head,
+                backbone,
+                view,
+                spec.share_until,
+                own_blocks=number == 0 or not spec.tied,
+                own_reduction=number == 0 or not spec.tied_linear,
+            )
+            for number, head in enumerate(spec.heads)
+        )
 
     @property
     def _heads(self) -> list[Head]:

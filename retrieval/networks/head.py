@@ -80,10 +80,20 @@ class Head(nn.Module):
     tail: the backbone's last convolution, where every block is kept whole; else the identity.
     reduction: linear layer and batch normalisation, for `linear`; else the identity.
     feature_size: length of the feature.
+
+    own_blocks, own_reduction: False where another head's groups and tail, or linear layer, serve this one too; such a
+    head has none, and cannot run by itself.
     """
 
     def __init__(
-        self, spec: HeadSpec, backbone: Backbone, view: BackboneView, share_until: SharedGroup
+        self,
+        spec: HeadSpec,
+        backbone: Backbone,
+        view: BackboneView,
+        share_until: SharedGroup,
+        *,
+        own_blocks: bool = True,
+        own_reduction: bool = True,
     ) -> None:
         super().__init__()
         entrance = view.channels[GROUPS.index(share_until)]
@@ -96,39 +106,30 @@ class Head(nn.Module):
             blocks = list(kept)
             if group == last_group and spec.cuts_last_block:
                 blocks[-1] = view.penultimate(blocks[-1])
-            self.groups[GROUPS[group]] = deepcopy(nn.Sequential(*blocks))
-        last = self.groups[GROUPS[last_group]]
-        if spec.stride == 1:
-            keep_resolution(last)
-        channels = output_channels(last)
+            if own_blocks:
+                self.groups[GROUPS[group]] = deepcopy(nn.Sequential(*blocks))
+        channels = output_channels(blocks[-1])
+        if own_blocks and spec.stride == 1:
+            keep_resolution(self.groups[GROUPS[last_group]])
 
         whole = backbone.number(last_group, last_block) == sum(backbone.blocks)
         self.tail: nn.Module = nn.Identity()
         if view.tail is not None and whole and not spec.cuts_last_block:
-            self.tail = deepcopy(view.tail)
-            channels = output_channels(self.tail)
+            channels = output_channels(view.tail)
+            if own_blocks:
+                self.tail = deepcopy(view.tail)
 
         self.pool: nn.Module = GeneralisedMean() if spec.pool == "gem" else SpatialPool(spec.pool)
         self.reduction: nn.Module = nn.Identity()
         if spec.reduction == "linear":
             size = spec.size or LINEAR_SIZE
-            linear = nn.Linear(channels, size)
-            nn.init.kaiming_normal_(linear.weight, mode="fan_out")
-            nn.init.zeros_(linear.bias)
-            self.reduction = nn.Sequential(linear, nn.BatchNorm1d(size))
+            if own_reduction:
+                self.reduction = _linear(channels, size)
             channels = size
         self.norm: nn.Module = nn.Identity()
         if spec.norm == "layer":
             self.norm = nn.LayerNorm(channels, elementwise_affine=False)
         self.feature_size = channels
-
-    def drop_blocks(self) -> None:
-        """Leave the blocks to another head, whose `deepen` then serves this one too."""
-        self.groups, self.tail = nn.ModuleDict(), nn.Identity()
-
-    def drop_reduction(self) -> None:
-        """Leave the linear layer to another head."""
-        self.reduction = nn.Identity()
 
     def new_parameters(self) -> list[nn.Parameter]:
         """Those that no pretrained weights are loaded into: attention, the exponent of GeM, the linear layer."""
@@ -154,3 +155,11 @@ class Head(nn.Module):
         """The trunk's map float[n, c, h, w] to features float[n, feature_size], not L2-normalised."""
         feature: Tensor = self.norm(self.reduction(self.pool(self.feature_map(x))))
         return feature
+
+
+def _linear(channels: int, size: int) -> nn.Module:
+    """A linear layer and a batch normalisation, as the papers start their classifiers' hidden layers."""
+    linear = nn.Linear(channels, size)
+    nn.init.kaiming_normal_(linear.weight, mode="fan_out")
+    nn.init.zeros_(linear.bias)
+    return nn.Sequential(linear, nn.BatchNorm1d(size))
