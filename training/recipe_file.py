@@ -16,6 +16,9 @@ from training.recipe import Recipe
 
 PACKAGED = Path(__file__).parent / "recipes"
 
+BASED_ON = "based_on"
+"""The key of a file that names another one; it is no part of the recipe."""
+
 Key = tuple[str, ...]
 """Where a value stands in the file, from the outside in: ("optimiser", "lr")."""
 
@@ -35,20 +38,12 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     path: a YAML file, or the name of a packaged recipe (`cub200_hdhe`). overrides: `dotted.key=value` with the value
     in YAML, applied in order. Raises RecipeError: no such file, not YAML, an unknown key, a wrong value, a
     combination that cannot work.
+
+    A file may be `based_on` another one, by a path from its own folder or a packaged name: it then holds what differs.
+    Sections are joined key by key, and everything else takes the place of what was there.
     """
     file = _find(Path(path))
-    try:
-        text = file.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise RecipeError(f"{file} cannot be read: {reason}") from error
-    except yaml.YAMLError as error:
-        raise RecipeError(_yaml_problem(file, error)) from error
-    if root is None or not isinstance(values, dict):
-        raise RecipeError(f"{file} holds no recipe: expected keys such as data: and network:")
-    places = {key: f"{file}, line {line}" for key, line in _lines(root, (), file)}
+    values, places = _read(file, ())
     for override in overrides:
         key = _apply(values, override)
         for length in range(1, len(key)):
@@ -82,6 +77,49 @@ def _differences(old: BaseModel, new: BaseModel, key: Key) -> Iterator[str]:
             yield from _differences(before, now, (*key, name))
         elif before != now:
             yield f"{'.'.join((*key, name))} was {before!r} and is now {now!r}"
+
+
+def _read(file: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], dict[Key, str]]:
+    """The values of a file on top of those of the one that it is based on, and where each was written.
+
+    above: the files that led here.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise RecipeError(f"{file} cannot be read: {reason}") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(_yaml_problem(file, error)) from error
+    if root is None or not isinstance(values, dict):
+        raise RecipeError(f"{file} holds no recipe: expected keys such as data: and network:")
+    places = {key: f"{file}, line {line}" for key, line in _lines(root, (), file)}
+    if BASED_ON not in values:
+        return values, places
+    base = values.pop(BASED_ON)
+    place = places.pop((BASED_ON,))
+    if not isinstance(base, str) or not base:
+        raise RecipeError(f"{BASED_ON} must be a recipe's name or path; got {base!r} ({place})")
+    try:
+        below = _find(file.parent / base if (file.parent / base).is_file() else Path(base))
+    except RecipeError as error:
+        raise RecipeError(f"{BASED_ON}: {error} ({place})") from error
+    if below.resolve() in (each.resolve() for each in (*above, file)):
+        raise RecipeError(f"{BASED_ON}: {below} is based on itself ({place})")
+    base_values, base_places = _read(below, (*above, file))
+    base_values.pop("name", None)
+    return _joined(base_values, values), base_places | places
+
+
+def _joined(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`above` in place of what is in `below`, section by section."""
+    joined = below | above
+    for key in below.keys() & above.keys():
+        if isinstance(below[key], dict) and isinstance(above[key], dict):
+            joined[key] = _joined(below[key], above[key])
+    return joined
 
 
 def _find(path: Path) -> Path:

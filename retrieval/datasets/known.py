@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from retrieval.datasets import cars196, cars196_dev, cub200, folder, grocery, inshop, manifest, sop
 from retrieval.datasets.counts import Count
@@ -13,12 +14,20 @@ from retrieval.datasets.dataset import ImageDataset
 from retrieval.errors import DataError
 
 
+class Reader(Protocol):
+    """Reads a set; counts: what must be there, by default what was published (another thing for a made-up set)."""
+
+    def __call__(self, root: Path, counts: Mapping[str, Count] = ...) -> ImageDataset:
+        """Raises DataError for a set that is not as it should be."""
+        ...
+
+
 @dataclass(frozen=True)
 class KnownDataset:
     """A set with a name: how it is read, what must be in it, and which file shows that it is there."""
 
     title: str
-    read: Callable[[Path], ImageDataset]
+    read: Reader
     counts: Mapping[str, Count]
 
 

@@ -149,3 +149,54 @@ def test_a_folder_named_as_a_packaged_recipe_does_not_stand_in_its_way(
     assert load_recipe("sample_catalogue").name == "sample_catalogue"
     with pytest.raises(RecipeError, match="photos is a folder"):
         load_recipe("photos")
+
+
+def test_a_file_holds_what_differs_from_the_one_it_is_based_on(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("name: base\n" + TEXT)
+    (tmp_path / "middle.yaml").write_text(
+        "based_on: base.yaml\noptimiser:\n  lr: 2\n  block_factors: {2: 5}\nnetwork: {heads: [{lr: 3}]}\n"
+    )
+    (tmp_path / "mine.yaml").write_text("based_on: middle.yaml\nnetwork: {preset: single, share_until: B3}\n")
+    recipe = load_recipe(tmp_path / "mine.yaml", ["schedule.epochs=3"])
+    assert recipe.name == "mine"
+    assert (recipe.data.name, recipe.network.preset, recipe.optimiser.lr) == ("cub200", "single", 2)
+    assert recipe.optimiser.block_factors == {1: 0.1, 2: 5.0, 16: 10.0}
+    assert recipe.network.heads is not None
+    assert [head.lr for head in recipe.network.heads] == [3]
+    assert recipe.schedule.epochs == 3
+
+
+def test_a_packaged_recipe_may_be_built_on(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("based_on: cub200_hdhe\nbatch: 20\n")
+    mine, base = load_recipe(tmp_path / "mine.yaml"), load_recipe("cub200_hdhe")
+    assert mine == base.model_copy(update={"name": "mine", "batch": 20})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "based_on: mine.yaml",
+            "based_on: {folder}/mine.yaml is based on itself ({folder}/mine.yaml, line 1)",
+        ),
+        (
+            "based_on: other.yaml",
+            "based_on: {folder}/mine.yaml is based on itself ({folder}/other.yaml, line 2)",
+        ),
+        ("based_on: gone.yaml", "based_on: there is no recipe gone.yaml"),
+        ("based_on: 7", "based_on must be a recipe's name or path; got 7 ({folder}/mine.yaml, line 1)"),
+        ("based_on: []", "based_on must be a recipe's name or path; got []"),
+        ("based_on: good.yaml\nbatch: 0", "batch must be >= 2; got 0 ({folder}/mine.yaml, line 2)"),
+        ("based_on: bad.yaml", "batch must be >= 2; got 1 ({folder}/bad.yaml, line 3)"),
+        ("data:\n  based_on: good.yaml", "data.based_on is not a key of a recipe"),
+    ],
+)
+def test_a_mistake_names_the_file_that_holds_it(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    (tmp_path / "other.yaml").write_text("batch: 8\nbased_on: mine.yaml")
+    (tmp_path / "good.yaml").write_text(TEXT)
+    (tmp_path / "bad.yaml").write_text("data:\n  name: cub200\nbatch: 1")
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(tmp_path / "mine.yaml")
+    assert message.format(folder=tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
