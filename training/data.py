@@ -24,7 +24,9 @@ def open_subsets(recipe: Recipe, report: Callable[[str], None]) -> tuple[Subset,
     training = keep_readable(dataset.subset(recipe.data.split), report, threads=threads)
     validation = None
     if recipe.validation.holdout is not None:
-        training, validation = holdout_classes(training, recipe.validation.holdout, recipe.seed)
+        drawn = recipe.validation.holdout_seed
+        seed = recipe.seed if drawn is None else drawn
+        training, validation = holdout_classes(training, recipe.validation.holdout, seed)
     elif recipe.validation.split is not None:
         validation = keep_readable(dataset.subset(recipe.validation.split), report, threads=threads)
         both = sorted(set(training.classes) & set(validation.classes))

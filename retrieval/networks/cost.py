@@ -25,17 +25,18 @@ class NetworkCost:
     pixels: int
 
 
-def cost(spec: EnsembleSpec) -> NetworkCost:
-    """Cost at the backbone's own image size. Raises NetworkError for a spec that cannot be built."""
+def cost(spec: EnsembleSpec, pixels: int | None = None) -> NetworkCost:
+    """Cost at an image size, by default the backbone's own. Raises NetworkError for a spec that cannot be built."""
     with torch.device("meta"), torch.no_grad():
         network = build_ensemble(spec, weights=None).eval()
+        side = network.pixels if pixels is None else pixels
         counter = FlopCounterMode(display=False)
         with counter:
-            network(torch.empty(1, 3, network.pixels, network.pixels))
+            network(torch.empty(1, 3, side, side))
     return NetworkCost(
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         # The counter takes a multiply and an add for two operations.
         gmacs=counter.get_total_flops() / 2 / 1e9,
         embedding_size=network.embedding_size,
-        pixels=network.pixels,
+        pixels=side,
     )

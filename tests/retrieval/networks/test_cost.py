@@ -51,6 +51,13 @@ def test_efficientnet_lite0_is_the_published_network_without_its_classifier() ->
     assert counted.embedding_size == 1280
 
 
+def test_work_grows_with_the_area_of_the_image() -> None:
+    spec = preset_spec("single", "resnet18")
+    usual, twice = cost(spec), cost(spec, 448)
+    assert twice.gmacs == pytest.approx(4 * usual.gmacs)
+    assert (twice.parameters, twice.pixels) == (usual.parameters, 448)
+
+
 def test_a_linear_layer_is_counted() -> None:
     plain = cost(EnsembleSpec("resnet18"))
     reduced = cost(EnsembleSpec("resnet18", heads=(HeadSpec(reduction="linear"),)))

@@ -1,0 +1,102 @@
+"""The tables of the studies: every row is a recipe that can be run, and rows are what their names say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from retrieval.errors import NetworkError, UserError
+from retrieval.networks import build_ensemble
+from retrieval.networks.cost import cost
+from training.recipe import Recipe
+from training.studies.base import open_base, slug
+from training.studies.catalogue import STUDIES, study_of
+from training.studies.plan import plan_study
+from training.studies.study import Study
+
+
+def recipes(name: str, backbone: str, photos: Path) -> tuple[Study, dict[str, Recipe]]:
+    study = study_of(name, backbone)
+    base = open_base(None, study.base, data=str(photos), root=None, backbone=backbone)
+    return study, {row.name: base.recipe(row.overrides) for row in study.rows}
+
+
+@pytest.mark.parametrize("backbone", ["efficientnet_lite0", "resnet50", "mobilenet_v3_small"])
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_row_is_a_recipe_and_no_two_rows_are_the_same(name: str, backbone: str, photos: Path) -> None:
+    study, built = recipes(name, backbone, photos)
+    assert study.name == name
+    alone = [built[row.name].model_dump_json() for row in study.rows if row.models == 1]
+    assert len(set(alone)) == len(alone)
+    assert len({slug(row.name) for row in study.rows}) == len(study.rows)
+    assert not any("," in row.name for row in study.rows), "--rows takes names between commas"
+
+
+def test_an_unknown_study_or_backbone_is_named() -> None:
+    with pytest.raises(UserError, match="there is no study 'prunning'; choose one of pruning, layer-rates, "):
+        study_of("prunning", "resnet50")
+    with pytest.raises(NetworkError, match="backbone must be one of"):
+        study_of("pruning", "resnet51")
+
+
+def test_pruning_goes_down_to_the_end_of_b3_and_one_below(photos: Path) -> None:
+    _, built = recipes("pruning", "resnet50", photos)
+    last = {name: recipe.network.spec().heads[0].last_block for name, recipe in built.items()}
+    assert last == {
+        "none": "res4_last",
+        "until 16": "res4_2",
+        "until 15": "res4_1",
+        "until 14": "res3_6",
+        "until 13": "res3_5",
+        "chosen automatically": "res4_last",  # until a run has chosen
+    }
+    parameters = {name: cost(recipe.network.spec()).parameters for name, recipe in built.items()}
+    # Counted by hand from the blocks' shapes; 14.58 M is also what AutoLR's authors give.
+    assert parameters["none"] == 23_508_032
+    assert parameters["until 16"] == 19_045_440
+    assert parameters["until 15"] == 14_582_848
+
+
+def test_sharing_is_hdhe_with_the_parameters_of_three_depths(photos: Path) -> None:
+    _, built = recipes("sharing", "resnet50", photos)
+    counted = [cost(recipe.network.spec()).parameters for recipe in built.values()]
+    assert [round(count / 1e6, 2) for count in counted] == [33.66, 32.44, 25.34]
+
+
+def test_diversity_changes_one_thing_at_a_time(photos: Path) -> None:
+    _, built = recipes("diversity", "resnet50", photos)
+
+    def differing(name: str) -> set[str]:
+        one, other = (vars(head) for head in built[name].network.spec().heads)
+        return {key for key in one if one[key] != other[key]}
+
+    assert {name: differing(name) for name in built} == {
+        "same heads": set(),
+        "stride": {"stride"},
+        "depth": {"last_block"},
+        "rate": {"lr"},
+        "depth and rate (HDhE)": {"last_block", "lr"},
+        "stride and depth and rate": {"stride", "last_block", "lr"},
+    }
+
+
+def test_reduction_changes_the_feature_alone(photos: Path) -> None:
+    _, built = recipes("reduction", "resnet50", photos)
+    sizes = {
+        name: build_ensemble(recipe.network.spec(), weights=None).embedding_size
+        for name, recipe in built.items()
+    }
+    assert sizes == {"original": 2048, "linear": 512, "penultimate": 512, "penultimate+": 512}
+
+
+def test_two_separate_networks_share_the_run_of_the_single_one(photos: Path, tmp_path: Path) -> None:
+    study = study_of("ensemble", "resnet50")
+    base = open_base(None, study.base, data=str(photos), root=None, backbone="resnet50")
+    plan = plan_study(study, base, tmp_path, seeds=2)
+    rows = {planned.row.name: planned for planned in plan.rows}
+    for trial in rows["two separate networks"].trials:
+        first, second = trial.runs
+        assert first.folder == tmp_path / "single" / f"seed-{trial.seed}"
+        assert second.folder == tmp_path / "two-separate-networks" / f"seed-{1000 + trial.seed}"
+        assert first.recipe.network == second.recipe.network

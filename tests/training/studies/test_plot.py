@@ -1,0 +1,24 @@
+"""The plot is there, whatever came of the rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.training.studies.test_table import FAILED, ONE, STUDY, THREE
+from training.studies.plot import draw_study
+from training.studies.results import RowResult
+
+
+@pytest.mark.parametrize("memory", [False, True])
+@pytest.mark.parametrize("results", [[THREE], [FAILED], [FAILED, THREE, ONE]])
+def test_a_plot_is_drawn(results: list[RowResult], memory: bool, tmp_path: Path) -> None:
+    draw_study(replace(STUDY, memory=memory), results, tmp_path / "plot.png", about="made up")
+    pixels = np.asarray(Image.open(tmp_path / "plot.png").convert("RGB"))
+    # The blue of mean and spread is there when there is something to show.
+    blue = (np.abs(pixels.astype(int) - (0x1F, 0x4E, 0x79)).sum(2) < 30).any()
+    assert blue == any(result.outcomes for result in results)

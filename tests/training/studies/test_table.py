@@ -1,0 +1,84 @@
+"""The table, against figures worked out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from training.studies.results import Outcome, RowCost, RowResult, Spread
+from training.studies.study import Study
+from training.studies.table import markdown, row_in_words
+
+COST = RowCost(
+    parameters=1_234_567, gmacs=0.12345, embedding_size=192, mirror=True, pixels=96, training_mib=320.4
+)
+STUDY = Study("tiny", "Does it?", "It does.", ())
+
+
+def outcome(seed: int, r1: float, r2: float, map_at_r: float, peak: float | None = 900.0) -> Outcome:
+    return Outcome(seed, {1: r1, 2: r2}, map_at_r, minutes=1.5 + seed, peak_mib=peak)
+
+
+# R@1: mean 52, deviations -2, 0, 2, so variance (4 + 0 + 4) / 2 = 4. R@2: mean 70, variance (1 + 1) / 2 = 1.
+THREE = RowResult(
+    "three",
+    COST,
+    (outcome(0, 0.50, 0.69, 0.10), outcome(1, 0.52, 0.70, 0.10), outcome(2, 0.54, 0.71, 0.10)),
+)
+ONE = RowResult("one", COST, (outcome(0, 0.4567, 0.6, 0.1234, None),))
+FAILED = RowResult("bad", COST, (), ("the loss became nan",))
+
+
+def cells(text: str, row: str) -> list[str]:
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {row} |")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_spread_is_the_sample_deviation_and_none_for_one() -> None:
+    assert Spread.of([1.0, 2.0, 3.0, 4.0]) == Spread(2.5, (5 / 3) ** 0.5)
+    assert Spread.of([7.0]) == Spread(7.0, None)
+
+
+def test_rows_are_mean_and_spread_in_per_cent() -> None:
+    text = markdown(STUDY, [THREE, ONE], [])
+    assert cells(text, "tiny") == [
+        "tiny", "R@1", "R@2", "MAP@R", "seeds", "embedding", "parameters", "GMACs", "mirrored", "minutes",
+    ]  # fmt: skip
+    assert cells(text, "three") == [
+        "three", "52.0 ± 2.0", "70.0 ± 1.0", "10.0 ± 0.0", "3", "192", "1.23 M", "0.123", "yes", "2.5",
+    ]  # fmt: skip
+    assert cells(text, "one")[1:5] == ["45.7", "60.0", "12.3", "1"]
+
+
+def test_a_failed_row_says_so_and_why() -> None:
+    text = markdown(STUDY, [FAILED, THREE], [])
+    assert cells(text, "bad")[1:5] == ["failed", "failed", "failed", "0 (1 failed)"]
+    assert "* bad failed: the loss became nan" in text
+    assert row_in_words(FAILED) == "bad: failed (the loss became nan)"
+
+
+def test_a_row_that_failed_at_one_seed_shows_the_others() -> None:
+    partly = replace(THREE, failures=("out of memory",))
+    assert cells(markdown(STUDY, [partly], []), "three")[1:5] == [
+        "52.0 ± 2.0", "70.0 ± 1.0", "10.0 ± 0.0", "3 (1 failed)",
+    ]  # fmt: skip
+    assert "3 seeds, 1 failed, 2.5 min each" in row_in_words(partly)
+
+
+def test_a_row_in_words() -> None:
+    assert row_in_words(ONE) == "one: R@1 45.7, R@2 60.0, MAP@R 12.3; 1 seed, 1.5 min each"
+    assert (
+        row_in_words(THREE)
+        == "three: R@1 52.0 ± 2.0, R@2 70.0 ± 1.0, MAP@R 10.0 ± 0.0; 3 seeds, 2.5 min each"
+    )
+
+
+def test_memory_is_shown_where_the_study_is_about_it() -> None:
+    text = markdown(replace(STUDY, memory=True), [THREE, ONE], [])
+    assert cells(text, "three")[-2:] == ["320 MiB", "900 MiB"]
+    assert cells(text, "one")[-2:] == ["320 MiB", "-"]
+
+
+def test_question_claim_and_caption_are_there() -> None:
+    text = markdown(STUDY, [THREE], ["On made-up data.", "By hand."])
+    assert text.startswith("# Study: tiny\n\nDoes it?\n\nWhat is claimed: It does.\n\n| tiny |")
+    assert "\n\nOn made-up data.\n\nBy hand.\n\n" in text

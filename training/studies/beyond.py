@@ -1,0 +1,41 @@
+"""The study of what later work adds to the authors' recipe of `hdhe`, one key at a time and all together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from training.studies.study import Row, Study
+
+_CROP: dict[str, Any] = {"images.crop": {}}
+_LOW_TEMPERATURE: dict[str, Any] = {"loss.name": "norm_softmax", "loss.settings": {"temperature": 0.05}}
+_AVERAGE: dict[str, Any] = {"schedule.average": 0.99}
+_PAIR: dict[str, Any] = {
+    "loss.pair": {"name": "multi_similarity", "weight": 1.0},
+    "sampler.images_per_class": 4,
+}
+_PIXELS = 128
+
+
+def beyond(backbone: str) -> Study:
+    """Each addition alone upon `hdhe`, then all."""
+    return Study(
+        name="beyond",
+        question="What does each later idea add to the authors' recipe of HDhE, alone and with the others?",
+        claim="None of the slides': these ideas are from elsewhere.",
+        base={"network.preset": "hdhe"},
+        rows=(
+            Row("HDhE"),
+            Row("random-resized crop", _CROP),
+            Row("GeM pooling", {"network.pool": "gem"}),
+            Row("average and max pooling", {"network.pool": "avg+max"}),
+            Row("layer norm", {"network.norm": "layer"}),
+            Row("low temperature", _LOW_TEMPERATURE),
+            Row("classifiers at ten times the rate", {"optimiser.classifier_lr": 0.2}),
+            Row("average of weights", _AVERAGE),
+            Row("mixup of embeddings", {"loss.mixup": {}}),
+            Row("distillation among heads", {"loss.distil_heads": {}}),
+            Row("pair term", _PAIR),
+            Row(f"{_PIXELS} pixels", {"images.pixels": _PIXELS}),
+            Row("best", {"network.norm": "layer", **_CROP, **_LOW_TEMPERATURE, **_AVERAGE, **_PAIR}),
+        ),
+    )
