@@ -188,7 +188,7 @@ def test_a_packaged_recipe_may_be_built_on(tmp_path: Path) -> None:
         ("based_on: []", "based_on must be a recipe's name or path; got []"),
         ("based_on: good.yaml\nbatch: 0", "batch must be >= 2; got 0 ({folder}/mine.yaml, line 2)"),
         ("based_on: bad.yaml", "batch must be >= 2; got 1 ({folder}/bad.yaml, line 3)"),
-        ("data:\n  based_on: good.yaml", "data.based_on is not a key of a recipe"),
+        ("data: {name: a}\nnetwork: {based_on: a}", "network.based_on is not a key of a recipe"),
     ],
 )
 def test_a_mistake_names_the_file_that_holds_it(tmp_path: Path, text: str, message: str) -> None:
