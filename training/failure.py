@@ -15,8 +15,13 @@ class TrainingFailedError(Exception):
 
 def check_finite(model: torch.nn.Module, recipe: Recipe, out: Path) -> None:
     """Raises TrainingFailedError: a checkpoint must never hold what cannot be trained on."""
-    if not all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters()):
+    if not is_finite(model):
         raise failed(recipe, out, "the weights are no longer finite")
+
+
+def is_finite(model: torch.nn.Module) -> bool:
+    """Whether every weight is a number."""
+    return all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters())
 
 
 def failed(recipe: Recipe, out: Path, what: str) -> TrainingFailedError:

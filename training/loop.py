@@ -29,9 +29,9 @@ from training.class_signatures import ClassSignatures
 from training.curves import draw_curves
 from training.data import digest, open_subsets
 from training.device import open_accelerator
-from training.failure import check_finite, failed
+from training.failure import check_finite, failed, is_finite
 from training.freezing import freeze, frozen_parts, hold, norms, only_new_layers
-from training.layer_rates import rate_groups
+from training.layer_rates import block_rates, rate_groups
 from training.learner import Learner
 from training.metrics import EpochMetrics, MetricsLog
 from training.objectives import build_objective
@@ -103,7 +103,8 @@ def train(
     frozen = frozen_parts(network, recipe.network.freeze_until)
     freeze(frozen)
     held = [*frozen, *(norms(network) if recipe.network.freeze_norms else ())]
-    optimiser = build_optimiser(rate_groups(model, recipe.optimiser), recipe.optimiser)
+    groups = rate_groups(model, recipe.optimiser)
+    optimiser = build_optimiser(groups, recipe.optimiser)
     learner, optimiser = accelerator.prepare(model, optimiser)
     average = None
     if recipe.schedule.average is not None:
@@ -122,8 +123,16 @@ def train(
         )
     search = None
     if recipe.auto_lr is not None:
-        done = progress.epoch
-        search = RateSearch(recipe.auto_lr, recipe, folder, model, optimiser, epochs_done=done, write=first)
+        search = RateSearch(
+            recipe.auto_lr,
+            recipe,
+            folder,
+            model,
+            optimiser,
+            rates=block_rates(groups),
+            epochs_done=progress.epoch,
+            write=first,
+        )
     log = MetricsLog(folder, epochs_done=progress.epoch) if first else None
     epochs = recipe.schedule.epochs
     report(
@@ -191,7 +200,9 @@ def train(
                 check_finite(model, recipe, out)
                 save_checkpoint(folder.checkpoints, accelerator, progress)
                 saved_at = time.monotonic()
-        if not diverged:
+        if trial is not None and trial.may_diverge:
+            diverged = diverged or not is_finite(model)
+        else:
             check_finite(model, recipe, out)
         if trial is not None and not trial.end(epoch, diverged=diverged, report=report):
             progress.start_epoch(epoch, heads=len(spec.heads))

@@ -6,7 +6,7 @@ trials is on disk before a trial has any effect, and a resumed run goes on in th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from accelerate.optimizer import AcceleratedOptimizer
@@ -15,6 +15,7 @@ from torch import Tensor
 from training.auto_lr import AutoLR
 from training.auto_lr_plot import draw_trials
 from training.learner import Learner
+from training.optimiser import restart
 from training.recipe import Recipe
 from training.run_folder import RunFolder
 from training.sections.auto_lr import AutoLRSection
@@ -33,14 +34,16 @@ class RateSearch:
         model: Learner,
         optimiser: AcceleratedOptimizer,
         *,
+        rates: Mapping[int, float],
         epochs_done: int,
         write: bool,
     ) -> None:
-        """epochs_done: what the checkpoint holds; trials that the log has beyond it are dropped."""
+        """rates: by block, what the recipe starts with, and not what a checkpoint may have put into the optimiser: the
+        log tells all that came of them. epochs_done: what the checkpoint holds; trials that the log has beyond it are
+        dropped.
+        """
         self._model, self._optimiser, self._folder = model, optimiser, folder
         self._title, self._write = recipe.name, write
-        self._groups = [group for group in optimiser.param_groups if group["block"] is not None]
-        rates = {group["block"]: group["base_lr"] for group in self._groups}
         self._tuner = AutoLR(section, rates, first_epoch=recipe.schedule.frozen_epochs)
         self._log = TrialLog(folder.trials, epochs_done=epochs_done, write=write)
         self._tuner.replay(self._log.trials)
@@ -54,9 +57,7 @@ class RateSearch:
     def start(self) -> None:
         """Before a trial: keep the weights, forget the momentum, set the trial's rates."""
         self._start = {name: value.clone() for name, value in self._model.state_dict().items()}
-        self._optimiser.state.clear()
-        for group in self._groups:
-            group["base_lr"] = self._tuner.rates[group["block"]]
+        restart(self._optimiser, self._tuner.rates)
 
     def end(self, epoch: int, *, diverged: bool, report: Callable[[str], None]) -> bool:
         """After a trial of an epoch, counted from 0: whether it counts. If not, the weights are put back."""

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
+_LARGEST = 1e300
+"""Stands for what overflows."""
+
 
 def sorting_quality(variations: Sequence[float]) -> float:
     """1 - 2/n^2 x the sum over blocks of |position - rank|, to three decimals.
@@ -70,12 +73,15 @@ def updated_rates(
     max_rate: float = inf,
 ) -> tuple[float, ...]:
     """The rates that would have given the target, if a block's variation is proportional to its rate:
-    rate x target / variation, kept between min_rate and max_rate.
+    rate x target / variation.
 
-    A block that already varies as wanted keeps its rate, and so does one that did not vary at all, of which nothing is
-    known.
+    If one of them exceeds max_rate, all are scaled down until it does not: sorting knows proportions alone, and cutting
+    off single rates would level what the target tells apart. None goes below min_rate. A block that did not vary at
+    all, of which nothing is known, keeps its rate in that proportion.
     """
-    return tuple(
-        rate if variation in (wanted, 0.0) else min(max(rate * (wanted / variation), min_rate), max_rate)
-        for rate, variation, wanted in zip(rates, variations, target, strict=True)
-    )
+    wanted = [
+        min(rate if variation == 0 else rate * max(aim / variation, 0.0), _LARGEST)
+        for rate, variation, aim in zip(rates, variations, target, strict=True)
+    ]
+    scale = max_rate / max(wanted) if max(wanted) > max_rate else 1.0
+    return tuple(min(max(rate * scale, min_rate), max_rate) for rate in wanted)

@@ -101,7 +101,7 @@ def test_sorted_variations_need_no_repair_and_change_no_rate(values: list[float]
     wanted = repaired_target(values)
     assert wanted == tuple(values)
     rates = [1e-3] * len(values)
-    assert updated_rates(rates, values, wanted, min_rate=1e-2, max_rate=1) == tuple(rates)
+    assert updated_rates(rates, values, wanted, min_rate=1e-6, max_rate=1) == tuple(rates)
 
 
 def test_rates_scale_by_what_is_wanted_over_what_came() -> None:
@@ -117,3 +117,20 @@ def test_rates_stay_positive_and_finite_whatever_is_asked(blocks: list[tuple[flo
 
 def test_a_block_that_did_not_move_keeps_its_rate() -> None:
     assert updated_rates([0.1], [0.0], [3.0]) == (0.1,)
+
+
+def test_all_rates_go_down_together_where_one_would_be_too_high() -> None:
+    found = updated_rates([0.1, 0.1, 0.1, 0.1], [1, 1, 1, 0], [1, 20, 40, 1], min_rate=1e-2, max_rate=1)
+    assert found == pytest.approx((0.1 / 4, 0.5, 1, 0.1 / 4))
+    # None goes below the lowest for that.
+    assert updated_rates([0.1, 0.1], [1, 1], [1, 4000], min_rate=1e-2, max_rate=1) == pytest.approx((1e-2, 1))
+
+
+@given(st.lists(st.tuples(positive, positive), min_size=2, max_size=20))
+def test_a_limit_on_rates_keeps_their_proportions(blocks: list[tuple[float, float]]) -> None:
+    measured, wanted = zip(*blocks, strict=True)
+    free = updated_rates([1.0] * len(blocks), measured, wanted)
+    limited = updated_rates([1.0] * len(blocks), measured, wanted, max_rate=0.5)
+    assert max(limited) == pytest.approx(min(max(free), 0.5))
+    scale = max(limited) / max(free)
+    assert limited == pytest.approx(tuple(rate * scale for rate in free))

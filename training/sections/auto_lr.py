@@ -20,7 +20,8 @@ class AutoLRSection(Section):
     first epoch's line of wanted variations runs from min_factor x the smallest to max_factor x the largest measured.
     stem_factor: the stem's rate is this x the first block's, once rates have changed.
     max_trials: after so many trials of one epoch the best sorted of them counts. min_rate, max_rate: no block's rate
-    leaves this range. The authors' code has neither a limit on trials nor on rates.
+    leaves this range; if one would come out higher, all go down together. The authors' code has neither a limit on
+    trials nor on rates.
 
     Start rates are the optimiser's. The schedule's factor comes on top of what is found: the authors' drop is
     schedule: {epochs: 50, drops: [0.8], drop_factor: 0.2}.

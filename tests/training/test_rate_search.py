@@ -1,0 +1,168 @@
+"""AutoLR inside training: trials from the same weights, and a run that survives kill -9 in any of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from retrieval.errors import UserError
+from training.failure import TrainingFailedError
+from training.loop import train
+from training.metrics import read_metrics
+from training.recipe import Recipe
+from training.run_folder import RunFolder
+from training.trial_log import read_trials
+
+Make = Callable[..., Recipe]
+ROOT = Path(__file__).parents[2]
+
+TUNED = [
+    "network.preset=pruned",
+    "auto_lr={max_trials: 4}",
+    "schedule.epochs=2",
+    "batch=9",
+    "optimiser.lr=0.02",
+]
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(out / "bundle" / "weights.safetensors")
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_trials_go_on_until_the_variations_ascend(tmp_path: Path, make_recipe: Make) -> None:
+    lines: list[str] = []
+    train(make_recipe(*TUNED, "auto_lr.max_trials=20"), tmp_path / "run", report=lines.append)
+    folder = RunFolder(tmp_path / "run")
+    trials = read_trials(folder.trials)
+    assert [trial.epoch for trial in trials if trial.accepted] == [0, 1]
+    for trial in trials:
+        assert trial.accepted == (trial.quality >= trial.threshold)
+        assert list(trial.variations) == list(range(1, 11))  # pruned: 10 of 11 blocks
+    assert trials[0].quality < 0.5, "one rate for all makes low blocks vary most"
+    assert len(trials) > 2
+    assert sum("sorting quality" in line for line in lines) == len(trials)
+    assert folder.trials_plot.stat().st_size > 5000
+    # Metrics tell of accepted trials alone, with their rates (half of 2 epochs is where they drop).
+    metrics = read_metrics(folder)
+    assert [line["epoch"] for line in metrics] == [1, 2]
+    for line, trial, drop in zip(metrics, [t for t in trials if t.accepted], (1, 0.1), strict=True):
+        assert line["rates"]["trunk.block1"] == pytest.approx(trial.rates[1] * drop)
+        assert line["rates"]["trunk.stem"] == pytest.approx(trial.rates[0] * drop)
+        assert line["rates"]["head1.classifier"] == pytest.approx(5e-2 * drop)
+
+
+def test_an_accepted_trial_ends_as_if_the_others_had_never_been(tmp_path: Path, make_recipe: Make) -> None:
+    """The rates that the trials found, given by hand, train to the same weights."""
+    tuned = [*TUNED, "schedule.epochs=1", "auto_lr.max_trials=20"]
+    train(make_recipe(*tuned), tmp_path / "tuned")
+    *failed, accepted = read_trials(RunFolder(tmp_path / "tuned").trials)
+    assert failed
+    factors = {block: rate / 0.02 for block, rate in accepted.rates.items()}
+    by_hand = [
+        f"optimiser.stem_factor={factors.pop(0)!r}",
+        f"optimiser.block_factors={json.dumps([factors[block] for block in sorted(factors)])}",
+    ]
+    train(make_recipe(*tuned, "auto_lr=null", *by_hand), tmp_path / "by-hand")
+    ours, theirs = weights(tmp_path / "tuned"), weights(tmp_path / "by-hand")
+    for name, value in ours.items():
+        torch.testing.assert_close(
+            value, theirs[name], rtol=1e-4, atol=1e-6
+        )  # rates are rounded by the division
+
+
+def test_frozen_epochs_and_groups_are_not_tuned(tmp_path: Path, make_recipe: Make) -> None:
+    overrides = ["schedule.frozen_epochs=1", "network.freeze_until=B1", "auto_lr.max_trials=2"]
+    train(make_recipe(*TUNED, *overrides), tmp_path / "run")
+    trials = read_trials(RunFolder(tmp_path / "run").trials)
+    assert {trial.epoch for trial in trials} == {1}
+    assert trials[0].threshold == 0.94
+    assert list(trials[0].variations) == list(range(2, 11))
+    assert 0 not in trials[0].rates
+
+
+def test_a_trial_that_diverges_is_thrown_away(
+    tmp_path: Path, make_recipe: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training.learner import Learner
+
+    calls = 0
+    forward = Learner.forward
+
+    def breaks_in_the_second_trial(
+        self: Learner, images: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        nonlocal calls
+        calls += 1
+        loss, right = forward(self, images, labels)
+        return loss * (float("nan") if calls == 5 else 1), right  # of three steps a trial
+
+    monkeypatch.setattr(Learner, "forward", breaks_in_the_second_trial)
+    train(make_recipe(*TUNED, "schedule.epochs=1"), tmp_path / "run")
+    trials = read_trials(RunFolder(tmp_path / "run").trials)
+    assert [trial.why for trial in trials[:2]] == ["not sorted", "diverged"]
+    assert trials[-1].accepted
+    first, high, half = (trial.rates[3] for trial in trials[:3])
+    assert half == pytest.approx((first * high) ** 0.5)
+    assert all(bool(torch.isfinite(value).all()) for value in weights(tmp_path / "run").values())
+
+
+def test_the_first_trial_of_an_epoch_may_not_diverge(tmp_path: Path, make_recipe: Make) -> None:
+    with pytest.raises(TrainingFailedError, match=r"lower optimiser\.lr"):
+        train(make_recipe(*TUNED, "optimiser.classifier_lr=1e30"), tmp_path / "run")
+    assert not RunFolder(tmp_path / "run").finished
+
+
+def test_rates_of_zero_are_refused(tmp_path: Path, make_recipe: Make) -> None:
+    with pytest.raises(UserError, match="block 2 starts at zero"):
+        train(make_recipe(*TUNED, "optimiser.block_factors={2: 0}"), tmp_path / "run")
+
+
+_CHILD = """
+import sys
+from pathlib import Path
+from training.loop import train
+from training.recipe_file import load_recipe
+train(load_recipe(sys.argv[1], sys.argv[3:]), Path(sys.argv[2]))
+"""
+
+
+def test_killed_in_a_later_epoch_it_goes_on_in_the_trial_it_was_in(tmp_path: Path, make_recipe: Make) -> None:
+    """With a threshold that is hardly reached, so that each epoch takes its trials, and the best again if need be."""
+    tuned = [*TUNED, "auto_lr={threshold: 1.0, strict: true, max_trials: 2}"]
+    recipe = make_recipe(*tuned)
+    through, killed = RunFolder(tmp_path / "through"), RunFolder(tmp_path / "killed")
+    train(recipe, through.path)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    child = subprocess.Popen(
+        [sys.executable, "-c", _CHILD, str(tmp_path / "tiny.yaml"), str(killed.path), *tuned], env=environment
+    )
+    try:
+        until = time.monotonic() + 120
+        while not any(trial.epoch == 1 for trial in read_trials(killed.trials)):
+            assert child.poll() is None, "the run ended before it could be killed"
+            assert time.monotonic() < until
+            time.sleep(0.002)
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    assert not killed.finished
+    before = [trial for trial in read_trials(killed.trials) if not trial.accepted]
+    train(recipe, killed.path, resume=True)
+    trials = read_trials(killed.trials)
+    assert trials == read_trials(through.trials)
+    assert [trial for trial in trials if not trial.accepted][: len(before)] == before
+    assert same(weights(through.path), weights(killed.path))
