@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from retrieval.errors import UserError
 from training.studies.command import study
 
 
@@ -26,14 +27,30 @@ def train(
         Path | None, typer.Option(help="The run's folder; default: runs/NAME OF THE RECIPE.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Build everything, take one step on made-up images in the data set's layout, print the cost and "
+            "the published figures; needs no data and keeps nothing.",
+        ),
+    ] = False,
 ) -> None:
     """Train a network by a recipe; leaves a run folder with the model in its bundle/."""
     # Imported here, so that `hdhe --help` does not wait for torch.
+    from training.dry_run import dry_run as try_out
+    from training.dry_run_report import lines_of
     from training.failure import TrainingFailedError
     from training.loop import train as train_recipe
     from training.recipe_file import load_recipe
 
     loaded = load_recipe(recipe, set_ or ())
+    if dry_run:
+        if resume or out is not None:
+            raise UserError("--dry-run keeps nothing: leave out --out and --resume")
+        for line in lines_of(try_out(loaded, lambda line: typer.echo(line, err=True)), loaded):
+            typer.echo(line)
+        return
     folder = out or Path("runs") / loaded.name
     try:
         train_recipe(loaded, folder, resume=resume, report=lambda line: typer.echo(line, err=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from retrieval.datasets import Subset, holdout_classes, keep_readable, open_dataset
+from retrieval.datasets import ImageDataset, Subset, holdout_classes, keep_readable, open_dataset
 from retrieval.errors import DataError
 from training.recipe import Recipe
 
@@ -17,7 +17,13 @@ def open_subsets(recipe: Recipe, report: Callable[[str], None]) -> tuple[Subset,
     middle. Raises DataError: no such data, fewer than two classes, fewer images than a batch, or validation classes
     that are trained on too.
     """
-    dataset = open_dataset(recipe.data.name, recipe.data.root)
+    return choose_subsets(open_dataset(recipe.data.name, recipe.data.root), recipe, report)
+
+
+def choose_subsets(
+    dataset: ImageDataset, recipe: Recipe, report: Callable[[str], None]
+) -> tuple[Subset, Subset | None]:
+    """`open_subsets` of a data set that is open already."""
     for problem in dataset.problems:
         report(problem)
     threads = recipe.machine.threads
