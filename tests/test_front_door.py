@@ -11,7 +11,7 @@ import pytest
 
 import hdhe
 
-COMMANDS = ("demo", "models", "data", "train", "evaluate", "embed", "index", "search", "serve")
+COMMANDS = ("demo", "models", "data", "train", "study", "evaluate", "embed", "index", "search", "serve")
 
 
 @pytest.fixture

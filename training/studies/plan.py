@@ -16,11 +16,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrieval.errors import UserError
+from retrieval.networks import spec_to_dict
 from training.recipe import Recipe
 from training.recipe_file import first_difference, load_recipe
 from training.run_folder import RunFolder
 from training.studies.base import Base, slug
 from training.studies.study import Row, Study
+
+_IN_SPEC = (
+    "backbone",
+    "preset",
+    "share_until",
+    "heads",
+    "mirror",
+    "pool",
+    "norm",
+    "reduction",
+    "prune_until",
+)
+"""What of a recipe's network its spec holds, however it was written."""
 
 PROCESS_FILE = "process.json"
 """In a run's folder: what the process that finished it used."""
@@ -43,10 +57,14 @@ class PlannedRun:
 
     def difference(self) -> str | None:
         """In what the run that lies in the folder has another recipe; None if there is none or it is this one's."""
-        written = RunFolder(self.folder).recipe
-        if not written.is_file():
+        folder = RunFolder(self.folder)
+        if not folder.recipe.is_file():
             return None
-        return first_difference(load_recipe(written, [f"name={self.recipe.name}"]), self.recipe)
+        there = load_recipe(folder.recipe, [f"name={self.recipe.name}"])
+        # A run that has to go on is compared by train as strictly as here.
+        if folder.finished and _identity(there) == _identity(self.recipe):
+            return None
+        return first_difference(there, self.recipe)
 
 
 @dataclass(frozen=True)
@@ -157,5 +175,11 @@ def _finished_runs(folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def _identity(recipe: Recipe) -> str:
-    """The same for recipes that give the same weights."""
-    return json.dumps(recipe.model_dump(mode="json", exclude={"name", "machine"}), sort_keys=True)
+    """The same for recipes that give the same weights, although one names a preset and the other its parts."""
+    values = recipe.model_dump(mode="json", exclude={"name", "machine"})
+    network = {key: value for key, value in values["network"].items() if key not in _IN_SPEC}
+    if recipe.network.prune_until == "auto":
+        network["prune_until"] = "auto"
+    return json.dumps(
+        values | {"network": network, "spec": spec_to_dict(recipe.network.spec())}, sort_keys=True
+    )

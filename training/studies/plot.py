@@ -52,7 +52,8 @@ def _scores(panel: Axes, scored: Sequence[tuple[int, RowResult]], value: Callabl
     for row, result in scored:
         values = [100 * value(outcome) for outcome in result.outcomes]
         spread = Spread.of(values)
-        panel.plot(values, [row] * len(values), "o", color=_DOT, markersize=4, zorder=2)
+        # A little below, where the bar does not cover them.
+        panel.plot(values, [row + 0.2] * len(values), "o", color=_DOT, markersize=4, zorder=2)
         panel.errorbar(
             spread.mean, row, xerr=spread.deviation, fmt="|", color=_BAR, markersize=12, capsize=3, zorder=3
         )

@@ -48,7 +48,10 @@ def write_study(plan: Plan, circumstances: Circumstances, failures: Mapping[tupl
     caption = [settings_in_words(circumstances), machine_in_words(circumstances)]
     write_whole(plan.out / "table.md", markdown(plan.study, results, caption))
     recipe = circumstances.recipe
-    about = f"{recipe.data.name}, {recipe.network.backbone}, {recipe.images.pixels} px, {recipe.schedule.epochs} epochs"
+    about = (
+        f"{recipe.data.name}, {recipe.network.backbone}, {recipe.images.pixels} px, "
+        f"{recipe.schedule.epochs} epochs; a dot a seed, mean ± deviation"
+    )
     draw_study(plan.study, results, plan.out / "plot.png", about=about)
 
 

@@ -67,7 +67,7 @@ def _legend(study: Study, results: Sequence[RowResult]) -> str:
     said = (
         "Scores in per cent, mean ± sample standard deviation over seeds (none is shown for one seed). Parameters "
         "without classifiers; GMACs of one image in one view at the row's pixels, the mirror doubles them; minutes of "
-        "training for one seed, validation not counted."
+        "training for one seed by the wall clock, validation not counted."
     )
     if study.memory:
         said += (

@@ -32,7 +32,13 @@ def test_a_run_for_each_row_and_seed(make_plan: Make, tmp_path: Path) -> None:
 
 
 def test_rows_of_one_recipe_share_runs(make_plan: Make) -> None:
-    rows = (Row("one"), Row("same", {"batch": 13}), Row("other", {"batch": 12}))
+    said_at_length = {
+        "batch": 13,
+        "network.preset": "hdhe",
+        "network.heads": [{"last_block": "res4_last", "stride": 2, "reduction": "none", "lr": 1}],
+        "network.share_until": "B3",
+    }
+    rows = (Row("one"), Row("same", said_at_length), Row("other", {"batch": 12}))
     plan = make_plan(Study("tiny", "?", "!", rows))
     folders = [planned.trials[0].runs[0].folder.parent.name for planned in plan.rows]
     assert folders == ["one", "one", "other"]
@@ -76,7 +82,8 @@ def test_a_finished_run_of_another_study_is_taken_for_the_same_recipe(
 ) -> None:
     run = make_plan().rows[0].trials[0].runs[0]
     elsewhere = tmp_path / "studies" / "first" / "whatever" / "seed-0"
-    train(run.recipe.model_copy(update={"name": "whatever"}), elsewhere)
+    written = {"name": "whatever", "network": run.recipe.network.model_copy(update={"share_until": "B3"})}
+    train(run.recipe.model_copy(update=written), elsewhere)
     plan = make_plan(seeds=2, reuse=[tmp_path / "studies"])
     first, second = (trial.runs[0] for trial in plan.rows[0].trials)
     assert first.folder == elsewhere
