@@ -70,6 +70,7 @@ def test_ctrl_c_says_how_to_go_on(recipe: Path, tmp_path: Path) -> None:
             sys.executable,
             "-c",
             program,
+            "train",
             str(recipe),
             "--out",
             str(tmp_path / "run"),
