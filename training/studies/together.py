@@ -23,10 +23,14 @@ def concatenate(embeddings: Sequence[NDArray[np.float32]]) -> NDArray[np.float32
 
     Every model's row is brought to length 1 first, so that all weigh the same, and so is the result's.
     """
-    parts = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in embeddings]
-    joined = np.concatenate(parts, axis=1)
-    unit: NDArray[np.float32] = joined / np.linalg.norm(joined, axis=1, keepdims=True)
-    return unit.astype(np.float32, copy=False)
+    return _unit(np.concatenate([_unit(part) for part in embeddings], axis=1))
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of length 1; a network can make a row of zeros, which stays as it is."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return unit
 
 
 def score_together(bundles: Sequence[Path], recipe: Recipe) -> dict[str, Any]:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from retrieval.errors import NetworkError, UserError
 from retrieval.networks import build_ensemble
 from retrieval.networks.cost import cost
+from tests.training.studies.in_this_process import InThisProcess
 from training.recipe import Recipe
 from training.studies.base import open_base, slug
 from training.studies.catalogue import STUDIES, study_of
+from training.studies.laboratory import Laboratory
 from training.studies.plan import plan_study
+from training.studies.results import read_results
 from training.studies.study import Study
 
 
@@ -100,3 +105,32 @@ def test_two_separate_networks_share_the_run_of_the_single_one(photos: Path, tmp
         assert first.folder == tmp_path / "single" / f"seed-{trial.seed}"
         assert second.folder == tmp_path / "two-separate-networks" / f"seed-{1000 + trial.seed}"
         assert first.recipe.network == second.recipe.network
+
+
+@pytest.fixture(scope="module")
+def many_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """16 classes of 5 images, so that 8 train: room for batches of 20 with 4 or 5 images of a class."""
+    root = tmp_path_factory.mktemp("classes")
+    noise = np.random.default_rng(3)
+    for label in range(16):
+        (root / f"{label:02d}").mkdir()
+        for number in range(5):
+            pixels = noise.integers(0, 40, (32, 32, 3)) + 13 * label
+            Image.fromarray(pixels.astype(np.uint8)).save(root / f"{label:02d}" / f"{number}.png")
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_row_trains_and_is_scored(name: str, many_classes: Path, tmp_path: Path) -> None:
+    study = study_of(name, "efficientnet_lite0")
+    small = ["images.pixels=32", "schedule.epochs=1", "schedule.warmup_epochs=0", "pruning.epochs=1"]
+    base = open_base(
+        None, study.base, data=str(many_classes), root=None, backbone="efficientnet_lite0", settings=small
+    )
+    plan = plan_study(study, base, tmp_path, seeds=1)
+    laboratory = Laboratory(plan, InThisProcess(), 2, report=lambda line: None)
+    laboratory.run(1, lambda planned: None)
+    assert laboratory.failures == {}
+    results = read_results(plan, {})
+    assert [result.name for result in results] == [row.name for row in study.rows]

@@ -28,6 +28,12 @@ def test_models_weigh_the_same_whatever_their_lengths() -> None:
     np.testing.assert_allclose(joined, expected, rtol=1e-6)
 
 
+def test_a_row_of_zeros_stays() -> None:
+    zero, unit = np.zeros((1, 2), np.float32), np.array([[0, 1]], np.float32)
+    assert concatenate([zero, unit]).tolist() == [[0, 0, 0, 1]]
+    assert concatenate([zero, zero]).tolist() == [[0, 0, 0, 0]]
+
+
 def test_the_score_of_two_networks_is_that_of_a_naive_search(make_plan: Callable[..., Plan]) -> None:
     # Pretrained, because embeddings by random weights lie so close together that rounding decides their order.
     pretrained = {"network.backbone": "efficientnet_lite0", "network.weights": "imagenet"}
