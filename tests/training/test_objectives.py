@@ -37,11 +37,13 @@ def test_penultimate_is_classified_directly_and_penultimate_plus_through_a_block
 def test_a_learner_tells_its_loss_and_what_each_head_got_right() -> None:
     torch.manual_seed(1)
     heads = network("none", "none")
-    learner = Learner(heads, build_objective(LossSection(), heads, 5, seed=0)).eval()
+    objective = build_objective(LossSection(), heads, 5, seed=0)
+    assert isinstance(objective, SummedHeads)
+    learner = Learner(heads, objective).eval()
     images, labels = torch.randn(4, 3, 64, 64), torch.tensor([0, 1, 2, 3])
     loss, right = learner(images, labels)
     naive, counts = 0.0, []
-    for head, feature in zip(learner.objective.losses, heads(images), strict=True):
+    for head, feature in zip(objective.losses, heads(images), strict=True):
         logits = head(feature, labels)[1]
         naive += nn.functional.cross_entropy(logits, labels).item()
         counts.append((logits.argmax(1) == labels).sum().item())
