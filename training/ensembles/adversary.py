@@ -32,24 +32,20 @@ def reversed_gradient(x: Tensor, factor: float) -> Tensor:
 
 
 class Regressor(nn.Module):
-    """How well one head's feature tells another's: mean over images and dimensions of (target * g(source))^2.
+    """How well one head's feature tells another's: d times the mean over images of |target * g(source)|^2.
 
-    g is a linear layer, ReLU, and a linear layer. Its rows have length 1 and its biases at most length 1 by
-    construction, where the authors add penalties for that; else the score would grow without bound. Both features are
-    scaled to a mean square of 1 over their dimensions, for the same reason.
+    g is a linear layer, ReLU and a linear layer, scaled to length 1 for each image as the target is. The authors hold
+    g's weights near length 1 by penalties instead; but that does not bound the score, which then runs away from the
+    loss it is weighed against. Here it lies between 0 and d, and is near 1 for features that have nothing in common.
     """
 
     def __init__(self, source_size: int, hidden: int, target_size: int) -> None:
         super().__init__()
-        self.hidden = nn.Linear(source_size, hidden)
-        self.output = nn.Linear(hidden, target_size)
+        self.layers = nn.Sequential(nn.Linear(source_size, hidden), nn.ReLU(), nn.Linear(hidden, target_size))
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
-        """source: float[n, source_size], target: float[n, target_size], both of length 1. Returns a scalar."""
-        found = _bounded(self.output, F.relu(_bounded(self.hidden, source * math.sqrt(source.shape[1]))))
-        return (target * math.sqrt(target.shape[1]) * found).square().mean()
-
-
-def _bounded(layer: nn.Linear, x: Tensor) -> Tensor:
-    bias = layer.bias / layer.bias.norm().clamp(min=1)
-    return F.linear(x, F.normalize(layer.weight, dim=1), bias)
+        """source: float[n, source_size], target: float[n, d], both of length 1. Returns a scalar."""
+        # A unit vector's numbers shrink with its size; the first layer expects them near 1.
+        found = F.normalize(self.layers(source * math.sqrt(source.shape[1])), dim=1)
+        score: Tensor = (target * found).square().sum(1).mean() * target.shape[1]
+        return score

@@ -14,20 +14,31 @@ def test_only_the_gradient_is_reversed() -> None:
     torch.testing.assert_close(gradient, -0.25 * 2 * x.detach())
 
 
-def test_the_score_is_the_papers() -> None:
+def test_the_score_is_the_mean_square_of_products() -> None:
     torch.manual_seed(0)
     regressor = Regressor(5, 8, 3).double()
-    with torch.no_grad():
-        regressor.hidden.bias.mul_(10)
     (target, source), _ = naive.made_up(sizes=(3, 5))
-    f, g = naive.unit(target) * 3**0.5, naive.unit(source) * 5**0.5
-    for layer, rectified in ((regressor.hidden, True), (regressor.output, False)):
-        weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
-        weight = weight / np.linalg.norm(weight, axis=1, keepdims=True)
-        g = g @ weight.T + bias / max(1.0, float(np.linalg.norm(bias)))
-        g = np.maximum(g, 0) if rectified else g
+    f, g = naive.unit(target), naive.unit(source) * 5**0.5
+    first, _, last = ([p.detach().numpy() for p in layer.parameters()] for layer in regressor.layers)
+    g = np.maximum(g @ first[0].T + first[1], 0) @ last[0].T + last[1]
+    total = 0.0
+    for row, found in zip(f, g, strict=True):
+        found = found / np.linalg.norm(found)
+        # Both at a mean square of 1, as in the paper's formula.
+        total += float(np.mean((row * 3**0.5 * found * 3**0.5) ** 2)) / len(f)
     units = [torch.from_numpy(naive.unit(feature)) for feature in (source, target)]
-    torch.testing.assert_close(regressor(*units).item(), float(((f * g) ** 2).mean()))
+    torch.testing.assert_close(regressor(*units).item(), total)
+
+
+def test_the_score_is_bounded_by_the_targets_size() -> None:
+    torch.manual_seed(0)
+    regressor = Regressor(5, 8, 3)
+    with torch.no_grad():
+        for parameter in regressor.parameters():
+            parameter.mul_(1e3)
+        regressor.get_parameter("layers.2.bias").copy_(torch.tensor([1e9, 0, 0]))
+        score = regressor(torch.eye(5)[:1], torch.eye(3)[:1])
+    torch.testing.assert_close(score, torch.tensor(3.0))
 
 
 def fight(source: Tensor, target: Tensor, *, factor: float) -> tuple[float, float]:
