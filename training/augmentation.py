@@ -8,18 +8,21 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
-from training.sections.images import CropSection, ImagesSection
+from training.sections.images import ColourSection, CropSection, ImagesSection
 
 
 def augment(images: Tensor, section: ImagesSection, *, seed: int) -> Tensor:
     """One random view an image, by the recipe: images float[n, 3, s, s] to float[n, 3, pixels, pixels]."""
     if section.crop is not None:
-        return random_resized_crop(
+        images = random_resized_crop(
             images, section.crop, pixels=section.pixels, mirror=section.mirror, seed=seed
         )
-    return mirror_half(images, seed=seed) if section.mirror else images
+    elif section.mirror:
+        images = mirror_half(images, seed=seed)
+    return images if section.colour is None else random_colours(images, section.colour, seed=seed)
 
 
 def mirror_half(images: Tensor, *, seed: int) -> Tensor:
@@ -55,3 +58,32 @@ def random_resized_crop(images: Tensor, crop: CropSection, *, pixels: int, mirro
     )
     cut = F.grid_sample(images, where, mode="bilinear", padding_mode="border", align_corners=False)
     return cut.contiguous(memory_format=torch.channels_last)
+
+
+def random_colours(images: Tensor, colour: ColourSection, *, seed: int) -> Tensor:
+    """Change each image's saturation, hue, contrast and brightness, in this order.
+
+    With strength s: saturation and contrast are multiplied by a number between 1 - s and 1 + s, the hue is turned
+    about the grey axis by up to s quarter turns, and brightness moves by up to 2 s standard deviations of the pixels
+    that the network's weights were trained on. images: float[n, 3, h, w], normalised, so about zero in the mean with
+    deviation one. Returns the same shape in channels_last memory.
+    """
+    draw = np.random.default_rng((seed, 1))  # not the numbers that the crop was drawn from
+    count, strength = len(images), colour.strength
+    saturation, contrast = draw.uniform(1 - strength, 1 + strength, (2, count))
+    saturation[draw.random(count) < colour.grey] = 0
+    angle = draw.uniform(-strength, strength, count) * np.pi / 2
+    shift = draw.uniform(-2 * strength, 2 * strength, count)
+
+    def on_device(values: NDArray[np.float64]) -> Tensor:
+        return torch.from_numpy(values.astype(np.float32)).to(images.device)
+
+    # Rodrigues' rotation about (1, 1, 1) leaves grey as it is, and so does mixing with grey: one matrix an image.
+    grey = np.full((3, 3), 1 / 3)
+    across = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
+    turn = [grey + (np.eye(3) - grey) * np.cos(a) + across * np.sin(a) for a in angle]
+    mix = [grey * (1 - s) + t * s for s, t in zip(saturation, turn, strict=True)]
+    mixed = torch.einsum("nij,njhw->nihw", on_device(np.stack(mix)), images)
+    mean = mixed.mean((1, 2, 3), keepdim=True)
+    scale, offset = on_device(contrast).view(-1, 1, 1, 1), on_device(shift).view(-1, 1, 1, 1)
+    return ((mixed - mean) * scale + mean + offset).contiguous(memory_format=torch.channels_last)

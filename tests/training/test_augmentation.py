@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
 
-from training.augmentation import augment, mirror_half, random_resized_crop
-from training.sections.images import CropSection, ImagesSection
+from training.augmentation import augment, mirror_half, random_colours, random_resized_crop
+from training.sections.images import ColourSection, CropSection, ImagesSection
 
 
 def ramps(count: int, side: int) -> torch.Tensor:
@@ -63,8 +63,38 @@ def test_views_are_a_function_of_the_seed() -> None:
     one, same, other = (augment(images, section, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+    assert not torch.equal(
+        one, augment(images, section.model_copy(update={"colour": ColourSection()}), seed=1)
+    )
     plain = ImagesSection(pixels=33, mirror=False)
     assert augment(images, plain, seed=1) is images
+
+
+def test_grey_stays_grey_and_colours_turn() -> None:
+    grey = torch.randn(60, 1, 6, 6).expand(60, 3, 6, 6)
+    changed = random_colours(grey, ColourSection(strength=0.5, grey=0), seed=1)
+    torch.testing.assert_close(changed[:, 0], changed[:, 1], atol=1e-5, rtol=0)
+    contrast = changed[:, 0].std((1, 2)) / grey[:, 0].std((1, 2))
+    assert 0.5 <= float(contrast.min()) < 0.6
+    assert 1.4 < float(contrast.max()) <= 1.5
+    shift = changed.mean((1, 2, 3)) - grey.mean((1, 2, 3))
+    assert float(shift.abs().max()) <= 1.0 + 1e-5
+    assert float(shift.std()) > 0.4
+
+    colourful = torch.randn(400, 3, 4, 4)
+    lost = random_colours(colourful, ColourSection(strength=0, grey=0.25), seed=2)
+    flat = (lost - lost.mean(1, keepdim=True)).abs().amax((1, 2, 3)) < 1e-5
+    assert 70 < int(flat.sum()) < 130
+    torch.testing.assert_close(lost[~flat], colourful[~flat], atol=1e-5, rtol=0)
+    torch.testing.assert_close(lost.mean(1), colourful.mean(1), atol=1e-5, rtol=0)
+
+    # Turning the hue keeps a pixel's distance from grey; contrast about the image's mean is undone before looking.
+    turned = random_colours(colourful, ColourSection(strength=0.3, grey=0), seed=3)
+    apart = (turned - turned.mean(1, keepdim=True)).flatten(1).norm(dim=1)
+    before = (colourful - colourful.mean(1, keepdim=True)).flatten(1).norm(dim=1)
+    assert float((apart / before).min()) >= 0.7 * 0.7
+    assert float((apart / before).max()) <= 1.3 * 1.3
+    assert not torch.allclose(turned, colourful)
 
 
 def test_the_source_is_larger_than_the_view_unless_said_otherwise() -> None:

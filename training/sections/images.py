@@ -31,6 +31,16 @@ class CropSection(Section):
         return self
 
 
+class ColourSection(Section):
+    """Random colours, for classes that are not told apart by colour, such as models of cars. strength: how far
+    brightness, contrast, saturation and hue are changed, 0 = not at all. grey: share of the images that lose all
+    colour.
+    """
+
+    strength: Annotated[float, Field(ge=0, le=1)] = 0.4
+    grey: Annotated[float, Field(ge=0, le=1)] = 0.2
+
+
 class ImagesSection(Section):
     """How images become pixels. Training squashes to pixels x pixels, or cuts random crops where there is a `crop`.
     mirror: half of the training images are mirrored.
@@ -46,6 +56,7 @@ class ImagesSection(Section):
     resize: Annotated[int, Field(ge=16, le=1200)] | None = None
     mirror: bool = True
     crop: CropSection | None = None
+    colour: ColourSection | None = None
 
     @model_validator(mode="after")
     def _crop_fits(self) -> Self:
