@@ -68,7 +68,7 @@ def test_written_out_and_read_back_it_is_equal(file: Path, tmp_path: Path) -> No
             "share_until: B5",
             "network.share_until must be one of 'B1', 'B2' or 'B3'; got 'B5'",
         ),
-        ("preset: hdhe", "preset: best", "network.preset must be one of single, pruned, hdhe"),
+        ("preset: hdhe", "preset: finest", "network.preset must be one of single, pruned, hdhe"),
         ("epochs: 40", "epochs: 0", "schedule.epochs must be >= 1; got 0 ({file}, line 11)"),
         ("epochs: 40", "epochs: 4.5", "schedule.epochs: should be a valid integer"),
         ("  name: cub200", "  root: here", "data.name is missing ({file}, line 2)"),

@@ -26,6 +26,16 @@ def test_resnet50_has_the_published_counts(preset: str, parameters: int, embeddi
     assert (counted.parameters, counted.embedding_size) == (parameters, embedding_size)
 
 
+@pytest.mark.parametrize(
+    ("backbone", "trained", "scored"), [("resnet50", 224, 288), ("efficientnet_lite0", 128, 176)]
+)
+def test_best_sees_larger_images_for_the_work_of_hdhe(backbone: str, trained: int, scored: int) -> None:
+    best, hdhe = preset_spec("best", backbone), preset_spec("hdhe", backbone)
+    assert cost(best, scored).gmacs <= cost(hdhe, trained).gmacs
+    # The heads are those of the memory-saving variant but for a stride.
+    assert cost(best).parameters == cost(preset_spec("ms-hdhe", backbone)).parameters
+
+
 def test_resnet50_pruned_until_16_has_the_published_count() -> None:
     head = HeadSpec(prune_until("resnet50", 16))
     assert cost(EnsembleSpec("resnet50", heads=(head,))).parameters == 19_045_440
@@ -81,7 +91,7 @@ def test_learning_rates_and_reductions_are_the_papers(backbone: str) -> None:
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(
         NetworkError,
-        match="preset must be one of single, pruned, hdhe, ms-hdhe, tri-hdhe, hdc, a-bier, abe-8, dreml",
+        match="preset must be one of single, pruned, hdhe, ms-hdhe, tri-hdhe, best, hdc, a-bier, abe-8, dreml",
     ):
         preset_spec("quad-hdhe", "resnet50")
     with pytest.raises(NetworkError, match="backbone must be one of"):
