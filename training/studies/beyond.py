@@ -39,7 +39,7 @@ def beyond(backbone: str) -> Study:
             Row("distillation among heads", {"loss.distil_heads": {}}),
             Row("pair term", _PAIR),
             Row(f"scored at {_PIXELS} pixels", _LARGER),
-            Row(f"crop, scored at {_PIXELS} pixels", _CROP | _LARGER),
+            Row(f"crop and scored at {_PIXELS} pixels", _CROP | _LARGER),
             Row(f"trained and scored at {_PIXELS} pixels", {"images.pixels": _PIXELS}),
             # 132 pixels cost the preset `best` what 96 cost `hdhe`.
             Row("best", {"network.preset": "best", **_CROP, **_COLOUR, **_AVERAGE, **_LARGER}),
