@@ -70,7 +70,9 @@ def best(backbone: str) -> EnsembleSpec:
     EfficientNet-Lite0, where it was found, 256 for 224 on ResNet-50. On other backbones it is untried.
     """
     heads = (replace(_THIRD_HEAD, lr=0.5), _SECOND_HEAD)
-    return EnsembleSpec(backbone, share_until="B3", heads=tuple(replace(head, pool="avg+max") for head in heads))
+    return EnsembleSpec(
+        backbone, share_until="B3", heads=tuple(replace(head, pool="avg+max") for head in heads)
+    )
 
 
 _TABLE: dict[str, Callable[[str], EnsembleSpec]] = {
