@@ -62,7 +62,9 @@ def test_a_failure_exits_with_1_and_one_line(app: typer.Typer, recipe: Path, tmp
 
 
 def test_ctrl_c_says_how_to_go_on(recipe: Path, tmp_path: Path) -> None:
+    # Whoever runs the tests in the background may have Ctrl-C ignored, which a child would inherit.
     program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "import typer, training.commands as c; a = typer.Typer(); c.register(a); a(standalone_mode=False)"
     )
     child = subprocess.Popen(
@@ -92,5 +94,6 @@ def test_ctrl_c_says_how_to_go_on(recipe: Path, tmp_path: Path) -> None:
         _, stderr = child.communicate(timeout=60)
     finally:
         child.kill()
+        child.communicate()
     assert "hdhe: stopped; the same command with --resume goes on" in stderr.splitlines()[-1]
     assert "Traceback" not in stderr

@@ -102,7 +102,9 @@ def test_a_whole_study(app: typer.Typer, arguments: list[str], tmp_path: Path) -
 
 
 def start(arguments: list[str]) -> subprocess.Popen[str]:
+    # Whoever runs the tests in the background may have Ctrl-C ignored, which a child would inherit.
     program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "import sys, typer, training.commands as c; a = typer.Typer(); c.register(a);"
         "a.callback()(lambda: None); sys.exit(a(standalone_mode=False))"
     )
