@@ -8,8 +8,9 @@ import uuid
 from pathlib import Path
 
 from indexes.derived_index import DerivedIndex
+from indexes.durable import sync
 from indexes.errors import CollectionError, StorageError
-from indexes.index_file import INDEX_NAME, sync_folder
+from indexes.index_file import INDEX_NAME
 from indexes.item_rows import DATABASE_NAME, ItemRows
 
 
@@ -31,9 +32,9 @@ def write_snapshot(rows: ItemRows, index: DerivedIndex, folder: Path) -> int:
             index.write(temporary / INDEX_NAME, name)
             sequence = rows.copy(temporary / DATABASE_NAME, name)
             temporary.chmod(0o755)  # mkdtemp lets only the owner in
-            sync_folder(temporary)
+            sync(temporary)
             temporary.rename(folder)
-            sync_folder(folder.parent)
+            sync(folder.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:

@@ -20,6 +20,7 @@ from typing import IO
 
 import faiss
 
+from indexes.durable import sync
 from indexes.faiss_index import FaissIndex
 from indexes.index_kinds import KINDS
 
@@ -78,7 +79,7 @@ def write_index_file(path: Path, header: IndexHeader, index: FaissIndex) -> None
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        sync_folder(path.parent)
+        sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -119,15 +120,6 @@ def read_index_file(
     if index.d != header.embedding_size:
         raise IndexFileError("it holds vectors of another size")
     return header, FaissIndex(KINDS[header.kind], index, header.effort, gpu=gpu)
-
-
-def sync_folder(folder: Path) -> None:
-    """Put a folder's entries (a new or renamed file) on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _encoded(header: IndexHeader, length: int, digest: bytes) -> bytes:

@@ -22,9 +22,10 @@ from indexes.collection_check import CheckReport, check
 from indexes.collection_snapshot import write_snapshot
 from indexes.consistent_search import search
 from indexes.derived_index import DerivedIndex, StoppedError
+from indexes.durable import sync
 from indexes.errors import CollectionError, ForeignModelError, StorageError
 from indexes.filters import Filter
-from indexes.index_file import INDEX_NAME, IndexFileError, read_index_header, sync_folder
+from indexes.index_file import INDEX_NAME, IndexFileError, read_index_header
 from indexes.index_kinds import AUTO, check_choice
 from indexes.item_checks import check_id, checked_items, checked_queries
 from indexes.item_rows import DATABASE_NAME, ItemRows, unknown
@@ -79,8 +80,8 @@ class LocalCollection(Collection):
                 index=index,
             )
             (folder / INDEX_NAME).unlink(missing_ok=True)
-            sync_folder(folder)
-            sync_folder(folder.absolute().parent)
+            sync(folder)
+            sync(folder.absolute().parent)
             return cls._opened(folder, rows, lock, model_fingerprint)
         except BaseException:
             lock.release()

@@ -1,15 +1,5 @@
-"""Making sure that what was written survives a power cut."""
+"""Making sure that what was written survives a power cut, for those who stand on this floor."""
 
-from __future__ import annotations
+from indexes.durable import sync
 
-import os
-from pathlib import Path
-
-
-def sync(path: Path) -> None:
-    """Wait until a file's content, or a folder's entries, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+__all__ = ["sync"]

@@ -29,18 +29,16 @@ from retrieval.networks import Ensemble, NetworkCost, build_ensemble, cost
 from retrieval.recall import RecallReport, leave_one_out, recall_at_k
 from retrieval.transforms import Preprocessing
 from training.augmentation import augment
-from training.batch_order import batch_order
 from training.batches import ImageSource, step_seed
-from training.class_signatures import ClassSignatures
 from training.data import choose_subsets
 from training.device import open_accelerator
 from training.freezing import freeze, frozen_parts, hold, norms
 from training.layer_rates import rate_groups
-from training.learner import Learner
-from training.objectives import build_objective
+from training.learner import build_learner
 from training.optimiser import build_optimiser
 from training.recipe import Recipe
-from training.sampling_check import check_sampling
+from training.sampling.check import check_sampling
+from training.sampling.order import batch_order
 
 SCORED = {"query": Count(8, 4), "gallery": Count(8, 4)}
 """Made-up images of the splits that only score; `OTHER` for any but these two."""
@@ -106,16 +104,12 @@ def _try_out(
     accelerator = open_accelerator(recipe)
     torch.manual_seed(recipe.seed)
     network = build_ensemble(recipe.network.spec(), weights=None)
-    objective = build_objective(recipe.loss, network, learned.classes, seed=recipe.seed)
-    signatures = None
-    if recipe.sampler.hard_classes is not None:
-        signatures = ClassSignatures(learned.classes, network.embedding_size)
-    model = Learner(network, objective, signatures).to(memory_format=torch.channels_last)
+    model = build_learner(recipe, network, learned.classes)
     frozen = frozen_parts(network, recipe.network.freeze_until)
     freeze(frozen)
     groups = rate_groups(model, recipe.optimiser)
     learner, optimiser = accelerator.prepare(model, build_optimiser(groups, recipe.optimiser))
-    side = recipe.images.scored_pixels or recipe.images.pixels
+    side = recipe.images.scored_side
     counted = cost(recipe.network.spec(), side)
     report(
         f"{counted.parameters / 1e6:.1f} M parameters are built; one step of {recipe.batch} images follows"
@@ -150,7 +144,7 @@ def _try_out(
         made_up=made_up,
         training=learned,
         cost=counted,
-        objective_parameters=sum(parameter.numel() for parameter in objective.parameters()),
+        objective_parameters=sum(parameter.numel() for parameter in model.objective.parameters()),
         groups=tuple((group.name, group.rate, sum(p.numel() for p in group.parameters)) for group in groups),
         steps=steps_of(recipe, learned),
         loss=value,

@@ -6,8 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from retrieval.networks import Ensemble
-from training.class_signatures import ClassSignatures
+from training.ensembles.combine import build_combined
+from training.losses import build_loss
 from training.objective import Objective
+from training.recipe import Recipe
+from training.sampling.signatures import ClassSignatures
+from training.sections.loss import SUM, LossSection
+from training.summed_heads import SummedHeads
 
 
 class Learner(nn.Module):
@@ -39,3 +44,40 @@ class Learner(nn.Module):
             for logits in result.logits
         ]
         return result.loss, torch.stack(right)
+
+
+def build_learner(recipe: Recipe, network: Ensemble, classes: int) -> Learner:
+    """The recipe's objective around a network, for so many training classes. Raises UserError where it does not fit."""
+    objective = build_objective(recipe.loss, network, classes, seed=recipe.seed)
+    signatures = None
+    if recipe.sampler.hard_classes is not None:
+        signatures = ClassSignatures(classes, network.embedding_size)
+    return Learner(network, objective, signatures).to(memory_format=torch.channels_last)
+
+
+def build_objective(section: LossSection, network: Ensemble, classes: int, *, seed: int) -> Objective:
+    """The loss section's objective for a network's heads. Raises UserError where it does not fit them.
+
+    A head whose spec has a `classifier_block` is classified through a hidden layer (the plus of `penultimate+`). seed:
+    of what is random and stays through the run.
+    """
+    if section.combine != SUM:
+        return build_combined(section.combine, network.feature_sizes, classes, section.settings, seed=seed)
+    heads = list(zip(network.spec.heads, network.feature_sizes, strict=True))
+    losses = [
+        build_loss(section.name, size, classes, section.settings, hidden=head.classifier_block)
+        for head, size in heads
+    ]
+    pair = section.pair
+    pairs = [
+        build_loss(pair.name, size, classes, pair.settings, hidden=False)
+        for _, size in heads
+        if pair is not None
+    ]
+    return SummedHeads(
+        losses,
+        pairs=pairs,
+        pair_weight=pair.weight if pair is not None else 0.0,
+        mixup=section.mixup,
+        distillation=section.distil_heads,
+    )

@@ -21,26 +21,24 @@ from retrieval.networks import build_ensemble
 from retrieval.progress import track
 from retrieval.transforms import Preprocessing
 from training.augmentation import augment
+from training.auto_lr.search import RateSearch
 from training.averaging import WeightAverage
-from training.batch_order import batch_order
 from training.batches import ImageSource, step_seed
 from training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from training.class_signatures import ClassSignatures
 from training.curves import draw_curves
 from training.data import digest, open_subsets
 from training.device import open_accelerator
 from training.failure import check_finite, failed, is_finite
 from training.freezing import freeze, frozen_parts, hold, norms, only_new_layers
 from training.layer_rates import block_rates, rate_groups
-from training.learner import Learner
+from training.learner import build_learner
 from training.metrics import EpochMetrics, MetricsLog
-from training.objectives import build_objective
 from training.optimiser import build_optimiser
 from training.pruning import choose_pruning, pruned_recipe
-from training.rate_search import RateSearch
 from training.recipe import Recipe
 from training.run_folder import RunFolder, write_weights
-from training.sampling_check import check_sampling
+from training.sampling.check import check_sampling
+from training.sampling.order import batch_order
 from training.schedule import rate_factor
 from training.validation import pretraining, validate
 
@@ -77,8 +75,7 @@ def train(
     spec = recipe.network.spec()
     torch.manual_seed(recipe.seed)
     network = build_ensemble(spec, weights=recipe.network.source)
-    side = recipe.images.scored_pixels or recipe.images.pixels
-    preprocessing = Preprocessing(side, recipe.images.resize, network.mean, network.std)
+    preprocessing = Preprocessing(recipe.images.scored_side, recipe.images.resize, network.mean, network.std)
     source = Preprocessing(recipe.images.training_source, None, network.mean, network.std)
     room = int(recipe.machine.cache_gb * 2**30)
     threads = recipe.machine.threads
@@ -94,12 +91,7 @@ def train(
     labels = torch.from_numpy(training.labels)
 
     # Model and optimiser
-    classes = len(training.classes)
-    objective = build_objective(recipe.loss, network, classes, seed=recipe.seed)
-    signatures = None
-    if recipe.sampler.hard_classes is not None:
-        signatures = ClassSignatures(classes, network.embedding_size)
-    model = Learner(network, objective, signatures).to(memory_format=torch.channels_last)
+    model = build_learner(recipe, network, len(training.classes))
     frozen = frozen_parts(network, recipe.network.freeze_until)
     freeze(frozen)
     held = [*frozen, *(norms(network) if recipe.network.freeze_norms else ())]

@@ -29,10 +29,10 @@ from safetensors.torch import load_file
 from retrieval.errors import UserError
 from retrieval.networks import backbone_row, build_ensemble, cost
 from retrieval.networks.pruning import kept_blocks
+from training.auto_lr.weight_variation import block_variations
 from training.metrics import read_metrics
 from training.recipe import Recipe
 from training.run_folder import RunFolder, write_whole
-from training.weight_variation import block_variations
 
 Report = Callable[[str], None]
 

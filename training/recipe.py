@@ -12,7 +12,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from retrieval.errors import UserError
-from training.sampling_check import check_batch
+from retrieval.networks.pruning import deepest_block
+from training.block_factors import block_factors
+from training.sampling.check import check_batch
 from training.sections.auto_lr import AutoLRSection
 from training.sections.data import DataSection
 from training.sections.images import ImagesSection
@@ -56,6 +58,16 @@ class Recipe(Section):
             check_batch(self.loss.names, self.sampler, self.batch)
         except UserError as error:
             raise ValueError(str(error)) from error
+        return self
+
+    @model_validator(mode="after")
+    def _a_factor_for_each_block(self) -> Self:
+        # Of `auto`, only the search knows how many blocks are left.
+        if self.network.prune_until != "auto":
+            try:
+                block_factors(self.optimiser.block_factors, deepest_block(self.network.spec()))
+            except UserError as error:
+                raise ValueError(str(error)) from error
         return self
 
     @model_validator(mode="after")

@@ -1,9 +1,10 @@
 """Networks: backbones seen as stem and groups of blocks, heads, and the ensemble on top of a shared trunk."""
 
-from retrieval.networks.backbones import BACKBONES, backbone_row, prune_until
+from retrieval.networks.backbones import BACKBONES, backbone_row
 from retrieval.networks.cost import NetworkCost, cost
 from retrieval.networks.ensemble import Ensemble, ParameterBlock, build_ensemble
 from retrieval.networks.presets import PRESETS, preset_spec
+from retrieval.networks.pruning import pruned_spec
 from retrieval.networks.spec import EnsembleSpec, HeadSpec
 from retrieval.networks.spec_check import check_spec
 from retrieval.networks.spec_dict import spec_from_dict, spec_to_dict
@@ -21,7 +22,7 @@ __all__ = [
     "check_spec",
     "cost",
     "preset_spec",
-    "prune_until",
+    "pruned_spec",
     "spec_from_dict",
     "spec_to_dict",
 ]

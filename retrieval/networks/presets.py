@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from retrieval.errors import NetworkError
-from retrieval.networks.backbones import backbone_row, prune_until
+from retrieval.networks.backbones import backbone_row
 from retrieval.networks.compared_presets import a_bier, abe_8, dreml, hdc
+from retrieval.networks.pruning import pruned_spec
 from retrieval.networks.spec import EnsembleSpec, HeadSpec
-from retrieval.networks.spec_check import SHARED_GROUPS
 
 _FIRST_HEAD = HeadSpec("res4_last", stride=1, reduction="penultimate+", lr=0.5)
 _SECOND_HEAD = HeadSpec("res4_1", stride=1, reduction="penultimate+", lr=4.0)
@@ -36,9 +36,7 @@ def pruned(backbone: str) -> EnsembleSpec:
     """
     row = backbone_row(backbone)
     kept = max(round(_KEPT_SHARE * sum(row.blocks)), sum(row.blocks[:3]) + 1)
-    last_block = prune_until(backbone, kept + 1)
-    group, _ = row.locate(last_block)
-    return EnsembleSpec(backbone, share_until=SHARED_GROUPS[group - 1], heads=(HeadSpec(last_block),))
+    return pruned_spec(single(backbone), kept + 1)
 
 
 def hdhe(backbone: str) -> EnsembleSpec:

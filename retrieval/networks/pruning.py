@@ -14,6 +14,12 @@ from retrieval.networks.spec import EnsembleSpec
 from retrieval.networks.spec_check import SHARED_GROUPS
 
 
+def deepest_block(spec: EnsembleSpec) -> int:
+    """The number, from the input, of the last block that any head keeps."""
+    row = backbone_row(spec.backbone)
+    return max(row.number(*row.locate(head.last_block)) for head in spec.heads)
+
+
 def kept_blocks(spec: EnsembleSpec) -> int:
     """How many blocks lie between the input and the feature of a network with one head. Raises NetworkError."""
     if len(spec.heads) != 1:
@@ -21,8 +27,7 @@ def kept_blocks(spec: EnsembleSpec) -> int:
             f"prune_until needs a network of one head, and this one has {len(spec.heads)}: use the preset single or "
             "pruned, or cut each head by its last_block"
         )
-    row = backbone_row(spec.backbone)
-    return row.number(*row.locate(spec.heads[0].last_block))
+    return deepest_block(spec)
 
 
 def pruned_spec(spec: EnsembleSpec, k: int) -> EnsembleSpec:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 
+from training.commands import register
 from training.recipe import Recipe
 from training.recipe_file import load_recipe
 
@@ -53,3 +55,12 @@ def make_recipe(tmp_path: Path, recipe_text: str) -> Callable[..., Recipe]:
         return load_recipe(file, overrides)
 
     return make
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    """The commands of training behind a front door of their own."""
+    made = typer.Typer()
+    register(made)
+    made.callback()(lambda: None)
+    return made

@@ -14,17 +14,8 @@ import typer
 from typer.testing import CliRunner
 
 from retrieval.errors import UserError
-from training.commands import register
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def app() -> typer.Typer:
-    made = typer.Typer()
-    register(made)
-    made.callback()(lambda: None)
-    return made
 
 
 @pytest.fixture

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +18,7 @@ from safetensors.torch import load_file
 
 from retrieval.bundle import load_bundle
 from retrieval.errors import UserError
+from tests.training.runs import CHILD, ROOT, killed_run, same, weights
 from training.checkpoint import checkpoints
 from training.failure import TrainingFailedError
 from training.loop import train
@@ -28,18 +27,8 @@ from training.objective import ObjectiveResult
 from training.recipe import Recipe
 from training.run_folder import RunFolder
 from training.summed_heads import SummedHeads
-from training.trial_log import read_trials
 
 Make = Callable[..., Recipe]
-ROOT = Path(__file__).parents[2]
-
-
-def weights(out: Path) -> dict[str, torch.Tensor]:
-    return load_file(out / "bundle" / "weights.safetensors")
-
-
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_a_run_leaves_all_it_promises(tmp_path: Path, make_recipe: Make) -> None:
@@ -87,32 +76,6 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
     assert not same(weights(tmp_path / "one"), weights(tmp_path / "three"))
 
 
-_CHILD = """
-import sys
-from pathlib import Path
-from training.loop import train
-from training.recipe_file import load_recipe
-train(load_recipe(sys.argv[1], sys.argv[3:]), Path(sys.argv[2]))
-"""
-
-
-def _killed_run(recipe: Path, out: Path, ready: Callable[[], bool], *overrides: str) -> None:
-    """Train in a process of its own and kill -9 it as soon as `ready`."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    child = subprocess.Popen(
-        [sys.executable, "-c", _CHILD, str(recipe), str(out), *overrides], env=environment, cwd=ROOT
-    )
-    try:
-        until = time.monotonic() + 120
-        while not ready():
-            assert child.poll() is None, "the run ended before it could be killed"
-            assert time.monotonic() < until
-            time.sleep(0.002)
-    finally:
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-
-
 @pytest.mark.parametrize(
     ("minutes", "epoch"),
     [("0", 1), ("null", 1)],
@@ -132,7 +95,7 @@ def test_killed_and_resumed_ends_with_the_same_bits(
             return bool(found)  # the next epoch has begun
         return any(path.name > f"epoch{epoch:05d}-step0000001" for path in found)
 
-    _killed_run(tmp_path / "tiny.yaml", killed, mid_epoch, override, "schedule.epochs=3")
+    killed_run(tmp_path / "tiny.yaml", killed, mid_epoch, override, "schedule.epochs=3")
     assert not RunFolder(killed).finished
     train(recipe, killed, resume=True)
     assert same(weights(through), weights(killed))
@@ -166,7 +129,7 @@ def test_killed_with_all_that_keeps_state_it_ends_with_the_same_bits(
         found = checkpoints(killed / "checkpoint")
         return any("epoch00001-step0000001" < path.name < "epoch00002" for path in found)
 
-    _killed_run(tmp_path / "tiny.yaml", killed, in_the_second_epoch, *overrides)
+    killed_run(tmp_path / "tiny.yaml", killed, in_the_second_epoch, *overrides)
     assert not RunFolder(killed).finished
     train(recipe, killed, resume=True)
     assert same(weights(through), weights(killed))
@@ -302,7 +265,7 @@ def test_a_damaged_image_is_reported_and_left_out(tmp_path: Path, make_recipe: M
 def test_two_processes_train_one_model(tmp_path: Path, make_recipe: Make) -> None:
     make_recipe()
     arguments = [str(tmp_path / "tiny.yaml"), str(tmp_path / "run"), "batch=8", "schedule.epochs=2"]
-    (tmp_path / "child.py").write_text(_CHILD)
+    (tmp_path / "child.py").write_text(CHILD)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     subprocess.run(
@@ -313,46 +276,6 @@ def test_two_processes_train_one_model(tmp_path: Path, make_recipe: Make) -> Non
     # 26 images in batches of 8, 8 and 10: each was counted in one of the two processes.
     assert all(round(line["accuracy"][0] * 26, 6) in range(27) for line in lines)
     assert load_bundle(tmp_path / "run" / "bundle").scores[0]["queries"] == 26
-
-
-AUTO_LR = (
-    "network={backbone: mobilenet_v3_small, preset: single, weights: none}",
-    "schedule={epochs: 2}",
-    "auto_lr={max_trials: 3}",
-)
-
-
-def test_found_rates_are_trained_with_and_every_trial_is_told(tmp_path: Path, make_recipe: Make) -> None:
-    lines: list[str] = []
-    train(make_recipe(*AUTO_LR), tmp_path / "run", report=lines.append)
-    folder = RunFolder(tmp_path / "run")
-    trials = read_trials(folder.trials)
-    accepted = [trial for trial in trials if trial.accepted]
-    assert [trial.epoch for trial in accepted] == [0, 1]
-    assert len(trials) == sum("sorting quality" in line for line in lines)
-    metrics = read_metrics(folder)
-    for line, trial in zip(metrics, accepted, strict=True):
-        # The schedule drops the rates by ten half way through the two epochs.
-        factor = 1 if trial.epoch == 0 else 0.1
-        assert line["rates"]["trunk.block1"] == pytest.approx(trial.rates[1] * factor)
-    assert folder.trials_plot.stat().st_size > 1000
-    if any(not trial.accepted for trial in trials):
-        assert len({trial.rates[1] for trial in trials}) > 1
-    assert load_bundle(folder.bundle).scores
-
-
-def test_a_search_for_rates_that_is_killed_goes_on_in_its_trial(tmp_path: Path, make_recipe: Make) -> None:
-    # A threshold that random weights do not reach at once, so that there are several trials.
-    overrides = (*AUTO_LR, "auto_lr={max_trials: 4, threshold: 1.0, strict: true}")
-    recipe = make_recipe(*overrides)
-    through, killed = tmp_path / "through", tmp_path / "killed"
-    train(recipe, through)
-    log = RunFolder(killed).trials
-    _killed_run(tmp_path / "tiny.yaml", killed, lambda: len(read_trials(log)) >= 2, *overrides)
-    assert not RunFolder(killed).finished
-    train(recipe, killed, resume=True)
-    assert same(weights(through), weights(killed))
-    assert read_trials(log) == read_trials(RunFolder(through).trials)
 
 
 def test_a_depth_is_chosen_and_trained(tmp_path: Path, make_recipe: Make) -> None:

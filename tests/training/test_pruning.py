@@ -11,6 +11,7 @@ import torch
 
 from retrieval.errors import UserError
 from retrieval.networks import build_ensemble, preset_spec
+from training.auto_lr.weight_variation import block_kernels, weight_variation
 from training.loop import train
 from training.metrics import read_metrics
 from training.pruning import (
@@ -25,7 +26,6 @@ from training.pruning import (
 from training.recipe import Recipe
 from training.recipe_file import RecipeError
 from training.run_folder import RunFolder, write_weights
-from training.weight_variation import block_kernels, weight_variation
 
 Make = Callable[..., Recipe]
 

@@ -60,11 +60,16 @@ class ImagesSection(Section):
 
     @model_validator(mode="after")
     def _crop_fits(self) -> Self:
-        side = self.scored_pixels or self.pixels
+        side = self.scored_side
         if self.resize is not None and self.resize < side:
             name = "pixels" if self.scored_pixels is None else "scored_pixels"
             raise ValueError(f"resize {self.resize} is smaller than {name} {side}, so no crop can be cut")
         return self
+
+    @property
+    def scored_side(self) -> int:
+        """Side of the images that are scored and embedded."""
+        return self.scored_pixels or self.pixels
 
     @property
     def training_source(self) -> int:

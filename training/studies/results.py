@@ -133,7 +133,7 @@ def row_cost(planned: PlannedRow) -> RowCost:
         spec = spec_from_dict(document["spec"])
         break
     recipe = planned.recipe
-    pixels = recipe.images.scored_pixels or recipe.images.pixels
+    pixels = recipe.images.scored_side
     counted = cost(spec, pixels)
     models = planned.row.models
     return RowCost(

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from retrieval.errors import NetworkError
-from retrieval.networks.backbones import BACKBONES, backbone_row, prune_until
+from retrieval.networks.backbones import BACKBONES, backbone_row
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -38,24 +38,3 @@ def test_the_view_leaves_out_nothing_but_the_classifier(name: str) -> None:
 def test_unknown_backbone_is_named() -> None:
     with pytest.raises(NetworkError, match=r"backbone must be one of resnet18, .*; got 'resnet51'"):
         backbone_row("resnet51")
-
-
-@pytest.mark.parametrize(
-    ("backbone", "k", "last_block"),
-    [
-        ("resnet50", 17, "res4_3"),
-        ("resnet50", 16, "res4_2"),
-        ("resnet50", 15, "res4_1"),
-        ("resnet50", 14, "res3_6"),
-        ("resnet50", 5, "res2_1"),
-        ("efficientnet_lite0", 15, "res4_3"),
-    ],
-)
-def test_prune_until_removes_block_k_and_all_above(backbone: str, k: int, last_block: str) -> None:
-    assert prune_until(backbone, k) == last_block
-
-
-@pytest.mark.parametrize("k", [-1, 0, 1, 4, 18])
-def test_prune_until_keeps_within_the_backbone(k: int) -> None:
-    with pytest.raises(NetworkError, match=f"from 5 to 17 for resnet50; got {k}"):
-        prune_until("resnet50", k)

@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from retrieval.errors import NetworkError
-from retrieval.networks.backbones import BACKBONES, prune_until
+from retrieval.networks.backbones import BACKBONES
 from retrieval.networks.cost import cost
 from retrieval.networks.ensemble import build_ensemble
 from retrieval.networks.presets import PRESETS, preset_spec
-from retrieval.networks.spec import EnsembleSpec, HeadSpec
+from retrieval.networks.pruning import pruned_spec
+from retrieval.networks.spec import EnsembleSpec
 
 
 @pytest.mark.parametrize(
@@ -36,8 +37,7 @@ def test_best_sees_larger_images_for_the_work_of_hdhe(backbone: str, trained: in
 
 
 def test_resnet50_pruned_until_16_has_the_published_count() -> None:
-    head = HeadSpec(prune_until("resnet50", 16))
-    assert cost(EnsembleSpec("resnet50", heads=(head,))).parameters == 19_045_440
+    assert cost(pruned_spec(preset_spec("single", "resnet50"), 16)).parameters == 19_045_440
 
 
 def test_sharing_until_b1_costs_one_more_second_group() -> None:

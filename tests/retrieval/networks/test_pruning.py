@@ -79,3 +79,25 @@ def test_several_heads_are_refused() -> None:
     with pytest.raises(NetworkError, match="needs a network of one head, and this one has 2") as caught:
         pruned_spec(preset_spec("hdhe", "resnet50"), 15)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "k", "last_block"),
+    [
+        ("resnet50", 17, "res4_3"),
+        ("resnet50", 16, "res4_2"),
+        ("resnet50", 15, "res4_1"),
+        ("resnet50", 14, "res3_6"),
+        ("resnet50", 5, "res2_1"),
+        ("efficientnet_lite0", 15, "res4_3"),
+    ],
+)
+def test_prune_until_removes_block_k_and_all_above(backbone: str, k: int, last_block: str) -> None:
+    kept = kept_blocks(pruned_spec(preset_spec("single", backbone), k))
+    assert backbone_row(backbone).block_name(kept) == last_block
+
+
+@pytest.mark.parametrize("k", [-1, 0, 1, 4, 18])
+def test_prune_until_keeps_within_the_backbone(k: int) -> None:
+    with pytest.raises(NetworkError, match=f"from 5 to 17 for the 16 blocks of this resnet50; got {k}"):
+        pruned_spec(preset_spec("single", "resnet50"), k)

@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from training.auto_lr import Trial
+from training.auto_lr.tuner import Trial
 from training.layer_rates import STEM
 
 _COLOURS = colormaps["viridis"]

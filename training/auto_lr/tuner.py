@@ -18,9 +18,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from retrieval.errors import UserError
+from training.auto_lr.sorting import first_target, repaired_target, sorting_quality, updated_rates
 from training.layer_rates import STEM
 from training.sections.auto_lr import AutoLRSection
-from training.sorting import first_target, repaired_target, sorting_quality, updated_rates
 
 
 @dataclass(frozen=True)

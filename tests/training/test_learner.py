@@ -1,4 +1,4 @@
-"""Objectives as recipes ask for them."""
+"""Learners and the objectives that recipes ask for."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from retrieval.networks import Ensemble, build_ensemble, preset_spec
-from training.learner import Learner
-from training.objectives import build_objective
+from training.learner import Learner, build_objective
 from training.sections.loss import LossSection
 from training.summed_heads import SummedHeads
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from retrieval.errors import UserError
-from training.sampling_check import check_batch, check_sampling
+from training.sampling.check import check_batch, check_sampling
 from training.sections.sampler import SamplerSection
 
 CLASSES = ("amber", "blue", "cyan")

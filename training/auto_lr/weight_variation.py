@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 from torchvision.ops import SqueezeExcitation
 
@@ -70,13 +69,6 @@ def block_variations(
         block: weight_variation([before[name] for name in names], [now[name] for name in names])
         for block, names in block_kernels(network).items()
     }
-
-
-def copied_kernels(network: Ensemble) -> dict[str, Tensor]:
-    """Copies of what `block_variations` compares: the least that must be kept to measure a change later."""
-    state = network.state_dict()
-    with torch.no_grad():
-        return {name: state[name].clone() for names in block_kernels(network).values() for name in names}
 
 
 def _in_a_block(name: str) -> bool:

@@ -16,7 +16,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from training.samplers import ClassGroup, Numbers, class_groups, fills_a_last_batch
+from training.sampling.balanced import ClassGroup, Numbers, class_groups, fills_a_last_batch
 
 
 class HardClassSampler:
@@ -48,7 +48,7 @@ class HardClassSampler:
 
         class_vectors: float[classes, d], a signature of each class, of any length; zeros where there is none yet,
         which makes that class as hard as an unrelated one. Groups of images, repeats, and what is left at the end
-        are those of `training.samplers.balanced_order`.
+        are those of `training.sampling.balanced.balanced_order`.
         """
         rng = np.random.default_rng((seed, epoch))
         lengths = np.linalg.norm(class_vectors, axis=1, keepdims=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from training.class_signatures import ClassSignatures
+from training.sampling.signatures import ClassSignatures
 
 
 def test_signatures_are_running_means_of_the_concatenated_unit_features() -> None:

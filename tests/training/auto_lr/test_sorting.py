@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from training.sorting import first_target, repaired_target, sorting_quality, updated_rates
+from training.auto_lr.sorting import first_target, repaired_target, sorting_quality, updated_rates
 
 positive = st.floats(1e-9, 1e9)
 variations = st.lists(positive, min_size=2, max_size=40)

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.batches import epoch_order
-from training.class_signatures import ClassSignatures
 from training.recipe import Recipe
-from training.samplers import balanced_order
-from training.schm import HardClassSampler
+from training.sampling.balanced import balanced_order
+from training.sampling.hard_classes import HardClassSampler
+from training.sampling.signatures import ClassSignatures
 
 
 def batch_order(

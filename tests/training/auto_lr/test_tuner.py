@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from retrieval.errors import UserError
-from training.auto_lr import AutoLR, Trial, threshold
+from training.auto_lr.sorting import sorting_quality
+from training.auto_lr.tuner import AutoLR, Trial, threshold
 from training.sections.auto_lr import AutoLRSection
-from training.sorting import sorting_quality
 
 BLOCKS = range(1, 15)
 ASCENDING = dict(zip(BLOCKS, map(float, BLOCKS), strict=True))

@@ -12,15 +12,15 @@ import torch
 from accelerate.optimizer import AcceleratedOptimizer
 from torch import Tensor
 
-from training.auto_lr import AutoLR
-from training.auto_lr_plot import draw_trials
+from training.auto_lr.plot import draw_trials
+from training.auto_lr.trial_log import TrialLog, in_words
+from training.auto_lr.tuner import AutoLR
+from training.auto_lr.weight_variation import block_variations
 from training.learner import Learner
 from training.optimiser import restart
 from training.recipe import Recipe
 from training.run_folder import RunFolder
 from training.sections.auto_lr import AutoLRSection
-from training.trial_log import TrialLog, in_words
-from training.weight_variation import block_variations
 
 
 class RateSearch:

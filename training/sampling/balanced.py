@@ -30,7 +30,7 @@ def balanced_order(
     labels: int64[n]. Images of a class stand side by side in a batch, classes in random order. Every image is used
     about once: see `class_groups`. When too few classes are left for a whole batch, they make a last smaller one if
     it has two classes and `least` images; whatever is left then, images of the largest classes, sits this epoch out.
-    `training.sampling_check` says what cannot work.
+    `training.sampling.check` says what cannot work.
     """
     rng = np.random.default_rng((seed, epoch))
     waiting = deque(class_groups(labels, images_per_class, rng))

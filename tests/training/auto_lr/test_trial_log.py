@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from training.auto_lr import AutoLR, Trial
-from training.auto_lr_plot import draw_trials
+from training.auto_lr.plot import draw_trials
+from training.auto_lr.trial_log import TrialLog, in_words, read_trials
+from training.auto_lr.tuner import AutoLR, Trial
 from training.sections.auto_lr import AutoLRSection
-from training.trial_log import TrialLog, in_words, read_trials
 
 SORTED, UNSORTED = {1: 1.0, 2: 2.0, 3: 4.0, 4: 7.5}, {1: 9.25, 2: 2.0, 3: 4.0, 4: 0.125}
 

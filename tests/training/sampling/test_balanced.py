@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.samplers import Numbers, balanced_order
+from training.sampling.balanced import Numbers, balanced_order
 
 
 def labels_of(*counts: int) -> Numbers:

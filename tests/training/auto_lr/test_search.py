@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
+from retrieval.bundle import load_bundle
 from retrieval.errors import UserError
+from tests.training.runs import killed_run, same, weights
+from training.auto_lr.trial_log import read_trials
 from training.failure import TrainingFailedError
 from training.loop import train
 from training.metrics import read_metrics
 from training.recipe import Recipe
 from training.run_folder import RunFolder
-from training.trial_log import read_trials
 
 Make = Callable[..., Recipe]
-ROOT = Path(__file__).parents[2]
 
 TUNED = [
     "network.preset=pruned",
@@ -33,14 +28,6 @@ TUNED = [
     "batch=9",
     "optimiser.lr=0.02",
 ]
-
-
-def weights(out: Path) -> dict[str, torch.Tensor]:
-    return load_file(out / "bundle" / "weights.safetensors")
-
-
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_trials_go_on_until_the_variations_ascend(tmp_path: Path, make_recipe: Make) -> None:
@@ -131,34 +118,18 @@ def test_rates_of_zero_are_refused(tmp_path: Path, make_recipe: Make) -> None:
         train(make_recipe(*TUNED, "optimiser.block_factors={2: 0}"), tmp_path / "run")
 
 
-_CHILD = """
-import sys
-from pathlib import Path
-from training.loop import train
-from training.recipe_file import load_recipe
-train(load_recipe(sys.argv[1], sys.argv[3:]), Path(sys.argv[2]))
-"""
-
-
 def test_killed_in_a_later_epoch_it_goes_on_in_the_trial_it_was_in(tmp_path: Path, make_recipe: Make) -> None:
     """With a threshold that is hardly reached, so that each epoch takes its trials, and the best again if need be."""
     tuned = [*TUNED, "auto_lr={threshold: 1.0, strict: true, max_trials: 2}"]
     recipe = make_recipe(*tuned)
     through, killed = RunFolder(tmp_path / "through"), RunFolder(tmp_path / "killed")
     train(recipe, through.path)
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    child = subprocess.Popen(
-        [sys.executable, "-c", _CHILD, str(tmp_path / "tiny.yaml"), str(killed.path), *tuned], env=environment
+    killed_run(
+        tmp_path / "tiny.yaml",
+        killed.path,
+        lambda: any(trial.epoch == 1 for trial in read_trials(killed.trials)),
+        *tuned,
     )
-    try:
-        until = time.monotonic() + 120
-        while not any(trial.epoch == 1 for trial in read_trials(killed.trials)):
-            assert child.poll() is None, "the run ended before it could be killed"
-            assert time.monotonic() < until
-            time.sleep(0.002)
-    finally:
-        child.send_signal(signal.SIGKILL)
-        child.wait()
     assert not killed.finished
     before = [trial for trial in read_trials(killed.trials) if not trial.accepted]
     train(recipe, killed.path, resume=True)
@@ -166,3 +137,43 @@ def test_killed_in_a_later_epoch_it_goes_on_in_the_trial_it_was_in(tmp_path: Pat
     assert trials == read_trials(through.trials)
     assert [trial for trial in trials if not trial.accepted][: len(before)] == before
     assert same(weights(through.path), weights(killed.path))
+
+
+WHOLE = (
+    "network={backbone: mobilenet_v3_small, preset: single, weights: none}",
+    "schedule={epochs: 2}",
+    "auto_lr={max_trials: 3}",
+)
+
+
+def test_found_rates_are_trained_with_and_every_trial_is_told(tmp_path: Path, make_recipe: Make) -> None:
+    lines: list[str] = []
+    train(make_recipe(*WHOLE), tmp_path / "run", report=lines.append)
+    folder = RunFolder(tmp_path / "run")
+    trials = read_trials(folder.trials)
+    accepted = [trial for trial in trials if trial.accepted]
+    assert [trial.epoch for trial in accepted] == [0, 1]
+    assert len(trials) == sum("sorting quality" in line for line in lines)
+    metrics = read_metrics(folder)
+    for line, trial in zip(metrics, accepted, strict=True):
+        # The schedule drops the rates by ten half way through the two epochs.
+        factor = 1 if trial.epoch == 0 else 0.1
+        assert line["rates"]["trunk.block1"] == pytest.approx(trial.rates[1] * factor)
+    assert folder.trials_plot.stat().st_size > 1000
+    if any(not trial.accepted for trial in trials):
+        assert len({trial.rates[1] for trial in trials}) > 1
+    assert load_bundle(folder.bundle).scores
+
+
+def test_a_search_for_rates_that_is_killed_goes_on_in_its_trial(tmp_path: Path, make_recipe: Make) -> None:
+    # A threshold that random weights do not reach at once, so that there are several trials.
+    overrides = (*WHOLE, "auto_lr={max_trials: 4, threshold: 1.0, strict: true}")
+    recipe = make_recipe(*overrides)
+    through, killed = tmp_path / "through", tmp_path / "killed"
+    train(recipe, through)
+    log = RunFolder(killed).trials
+    killed_run(tmp_path / "tiny.yaml", killed, lambda: len(read_trials(log)) >= 2, *overrides)
+    assert not RunFolder(killed).finished
+    train(recipe, killed, resume=True)
+    assert same(weights(through), weights(killed))
+    assert read_trials(log) == read_trials(RunFolder(through).trials)

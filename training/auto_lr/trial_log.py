@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from training.auto_lr import Trial
+from training.auto_lr.tuner import Trial
 from training.run_folder import write_whole
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.samplers import Numbers
-from training.schm import HardClassSampler
+from training.sampling.balanced import Numbers
+from training.sampling.hard_classes import HardClassSampler
 
 CLASSES, FAMILY = 24, 3
 

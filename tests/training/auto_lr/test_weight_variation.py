@@ -10,7 +10,7 @@ import torch
 from retrieval.errors import UserError
 from retrieval.networks import BACKBONES, build_ensemble, preset_spec
 from retrieval.networks.ensemble import Ensemble
-from training.weight_variation import block_kernels, block_variations, copied_kernels, weight_variation
+from training.auto_lr.weight_variation import block_kernels, block_variations, weight_variation
 
 
 def network(preset: str, backbone: str) -> Ensemble:
@@ -67,7 +67,7 @@ def test_every_block_of_every_backbone_has_kernels(backbone: str) -> None:
 def test_blocks_vary_one_by_one() -> None:
     torch.manual_seed(0)
     ensemble = build_ensemble(preset_spec("pruned", "mobilenet_v3_small"), weights=None)
-    before = copied_kernels(ensemble)
+    before = {name: value.clone() for name, value in ensemble.state_dict().items()}
     state = ensemble.state_dict()
     with torch.no_grad():
         for name, value in state.items():

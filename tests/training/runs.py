@@ -1,0 +1,51 @@
+"""Whole training runs for tests: one that is killed, and what two of them have in common."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).parents[2]
+
+CHILD = """
+import sys
+from pathlib import Path
+from training.loop import train
+from training.recipe_file import load_recipe
+train(load_recipe(sys.argv[1], sys.argv[3:]), Path(sys.argv[2]))
+"""
+
+
+def killed_run(recipe: Path, out: Path, ready: Callable[[], bool], *overrides: str) -> None:
+    """Train in a process of its own and kill -9 it as soon as `ready`."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(recipe), str(out), *overrides], env=environment, cwd=ROOT
+    )
+    try:
+        until = time.monotonic() + 120
+        while not ready():
+            assert child.poll() is None, "the run ended before it could be killed"
+            assert time.monotonic() < until
+            time.sleep(0.002)
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    """Those of a finished run's bundle."""
+    return load_file(out / "bundle" / "weights.safetensors")
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    """Whether two networks are equal to the bit."""
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)

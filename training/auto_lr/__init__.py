@@ -1,0 +1,1 @@
+"""AutoLR: rates of the blocks that a run finds for itself (Ro & Choi, AAAI 2021)."""

@@ -1,0 +1,1 @@
+"""Which images come together in a batch."""
