@@ -63,8 +63,9 @@ def test_nesterov_without_momentum_is_refused_for_sgd_alone() -> None:
     ("written", "meant"),
     [
         ("star", "star"),
-        ("[1, 2]", (1.0, 2.0)),
-        ("{1: 0.1, 16: 10}", {1: 0.1, 16: 10.0}),
+        # One for each of the 11 blocks of the tiny recipe's network.
+        ("[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]", tuple(map(float, range(1, 12)))),
+        ("{1: 0.1, 11: 10}", {1: 0.1, 11: 10.0}),
         ("{first: 0.1, last: 10}", FactorRule(first=0.1, last=10.0)),
         ("{first: 1, last: 2, shape: linear}", FactorRule(first=1.0, last=2.0, shape="linear")),
         ("null", None),
