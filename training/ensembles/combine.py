@@ -10,8 +10,8 @@ from training.ensembles.abe import Divergent
 from training.ensembles.abier import Boosted
 from training.ensembles.dreml import MetaClasses
 from training.ensembles.hdc import Cascade
-from training.losses.row import Setting, Settings, Value, resolve
 from training.objective import Objective
+from training.setting import Setting, Settings, Value, resolve
 
 
 @dataclass(frozen=True)

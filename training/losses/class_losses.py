@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from training.classifier import class_block, class_logits
 from training.losses.head_loss import HeadLoss
-from training.losses.row import Settings
+from training.setting import Settings
 
 
 class CrossEntropy(HeadLoss):

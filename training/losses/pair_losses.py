@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from training.losses.distance_weighted import distance_weighted_triplets
 from training.losses.head_loss import HeadLoss
-from training.losses.row import Settings
+from training.setting import Settings
 
 Indices = tuple[Tensor, ...]
 """(anchors, positives, negatives) or (anchors, positives, anchors, negatives), int64 positions in the batch."""

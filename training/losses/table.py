@@ -6,7 +6,8 @@ from retrieval.errors import UserError
 from training.losses import class_losses, pair_losses
 from training.losses.class_losses import CrossEntropy, ProxyNCAPlusPlus
 from training.losses.head_loss import HeadLoss
-from training.losses.row import LossRow, Setting, Settings
+from training.losses.row import LossRow
+from training.setting import Setting, Settings
 
 _ROWS = (
     LossRow(
