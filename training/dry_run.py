@@ -83,7 +83,7 @@ def dry_run(recipe: Recipe, report: Callable[[str], None]) -> DryRun:
             "train on it with --set schedule.epochs=1 instead"
         )
     known = DATASETS[recipe.data.name]
-    made_up = made_up_counts(recipe, known.counts)
+    made_up = made_up_counts(recipe, known.counts, shared_classes=known.shared_classes)
     with TemporaryDirectory(prefix="hdhe-dry-run-") as folder:
         write_made_up(recipe.data.name, Path(folder), made_up)
         dataset = known.read(Path(folder), made_up)
@@ -101,7 +101,7 @@ def _try_out(
     check_sampling(recipe.loss.names, recipe.sampler, recipe.batch, training.labels, training.classes)
     learned = trained_on(recipe, real)
 
-    accelerator = open_accelerator(recipe)
+    accelerator = open_accelerator(recipe.precision, idle_parameters=False)
     torch.manual_seed(recipe.seed)
     network = build_ensemble(recipe.network.spec(), weights=None)
     model = build_learner(recipe, network, learned.classes)
@@ -120,7 +120,9 @@ def _try_out(
     learner.train()
     hold([*frozen, *(norms(network) if recipe.network.freeze_norms else ())])
     source = Preprocessing(recipe.images.training_source, None, network.mean, network.std)
-    chosen = batch_order(recipe, training.labels, None, epoch=0, least=2)[0]
+    chosen = batch_order(
+        recipe.sampler, training.labels, recipe.batch, None, seed=recipe.seed, epoch=0, least=2
+    )[0]
     images = ImageSource(
         training.paths, source, cache_bytes=0, workers=recipe.machine.threads, label="training images"
     )
@@ -182,7 +184,9 @@ def _score(
     return f"{dataset.name}/{QUERY_GALLERY}", report
 
 
-def made_up_counts(recipe: Recipe, real: Mapping[str, Count]) -> dict[str, Count]:
+def made_up_counts(
+    recipe: Recipe, real: Mapping[str, Count], *, shared_classes: bool = False
+) -> dict[str, Count]:
     """Just as many training images as a whole batch needs after holding out, and a few of every other split."""
     trained = recipe.data.split if recipe.data.split in real else next(iter(real))
     each = recipe.sampler.images_per_class or 4
@@ -191,7 +195,8 @@ def made_up_counts(recipe: Recipe, real: Mapping[str, Count]) -> dict[str, Count
     while classes < real[trained].classes and classes - _held_out(recipe, classes) < wanted:
         classes += 1
     each = max(each, math.ceil(recipe.batch / max(classes - _held_out(recipe, classes), 1)))
-    counts = {split: SCORED.get(split, OTHER) for split in real}
+    other = Count(2 * classes, classes) if shared_classes else OTHER
+    counts = {split: SCORED.get(split, other) for split in real}
     return counts | {trained: Count(classes * each, classes)}
 
 
@@ -215,7 +220,7 @@ def trained_on(recipe: Recipe, real: Mapping[str, Count]) -> Count:
 def steps_of(recipe: Recipe, learned: Count) -> int:
     """Batches in an epoch; where the sampler balances classes, as if they were of one size."""
     labels = np.arange(learned.images, dtype=np.int64) % learned.classes
-    return len(batch_order(recipe, labels, None, epoch=0, least=2))
+    return len(batch_order(recipe.sampler, labels, recipe.batch, None, seed=recipe.seed, epoch=0, least=2))
 
 
 def _held_out(recipe: Recipe, classes: int) -> int:

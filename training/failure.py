@@ -6,17 +6,15 @@ from pathlib import Path
 
 import torch
 
-from training.recipe import Recipe
-
 
 class TrainingFailedError(Exception):
     """The loss or the weights are no longer finite; the run's folder keeps its last good checkpoint."""
 
 
-def check_finite(model: torch.nn.Module, recipe: Recipe, out: Path) -> None:
+def check_finite(model: torch.nn.Module, rate: float, out: Path) -> None:
     """Raises TrainingFailedError: a checkpoint must never hold what cannot be trained on."""
     if not is_finite(model):
-        raise failed(recipe, out, "the weights are no longer finite")
+        raise failed(rate, out, "the weights are no longer finite")
 
 
 def is_finite(model: torch.nn.Module) -> bool:
@@ -24,9 +22,9 @@ def is_finite(model: torch.nn.Module) -> bool:
     return all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters())
 
 
-def failed(recipe: Recipe, out: Path, what: str) -> TrainingFailedError:
+def failed(rate: float, out: Path, what: str) -> TrainingFailedError:
     """The error for a user: what happened, and what to try."""
     return TrainingFailedError(
-        f"{what}; lower optimiser.lr (now {recipe.optimiser.lr:g}) or raise schedule.warmup_epochs in a run with "
+        f"{what}; lower optimiser.lr (now {rate:g}) or raise schedule.warmup_epochs in a run with "
         f"another --out; {out} keeps its last good checkpoint"
     )

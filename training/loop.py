@@ -54,7 +54,7 @@ def train(
     """
     report = report or _say_nothing
     folder = RunFolder(out)
-    accelerator = open_accelerator(recipe)
+    accelerator = open_accelerator(recipe.precision, idle_parameters=recipe.schedule.frozen_epochs > 0)
     first, processes = accelerator.is_main_process, accelerator.num_processes
     if first:
         folder.open(recipe, resume=resume)
@@ -146,7 +146,15 @@ def train(
             trial.start()
         if model.signatures is not None and progress.step == 0:
             model.signatures.start_epoch()
-        batches = batch_order(recipe, training.labels, model.signatures, epoch=epoch, least=2 * processes)
+        batches = batch_order(
+            recipe.sampler,
+            training.labels,
+            recipe.batch,
+            model.signatures,
+            seed=recipe.seed,
+            epoch=epoch,
+            least=2 * processes,
+        )
         own = [np.array_split(batch, processes)[accelerator.process_index] for batch in batches]
         coming = zip(range(progress.step, len(batches)), images.batches(own[progress.step :]), strict=True)
         for step, pixels in track(
@@ -182,20 +190,22 @@ def train(
                 diverged = trial is not None and trial.may_diverge
                 if diverged:
                     break
-                raise failed(recipe, out, f"the loss became {total} in epoch {epoch + 1}, step {step + 1}")
+                raise failed(
+                    recipe.optimiser.lr, out, f"the loss became {total} in epoch {epoch + 1}, step {step + 1}"
+                )
             progress.step = step + 1
             progress.loss += total
             progress.images += len(batches[step])
             progress.correct = [before + hit for before, hit in zip(progress.correct, hits, strict=True)]
             progress.seconds += time.monotonic() - started
             if due_sum and progress.step < len(batches):
-                check_finite(model, recipe, out)
+                check_finite(model, recipe.optimiser.lr, out)
                 save_checkpoint(folder.checkpoints, accelerator, progress)
                 saved_at = time.monotonic()
         if trial is not None and trial.may_diverge:
             diverged = diverged or not is_finite(model)
         else:
-            check_finite(model, recipe, out)
+            check_finite(model, recipe.optimiser.lr, out)
         if trial is not None and not trial.end(epoch, diverged=diverged, report=report):
             progress.start_epoch(epoch, heads=len(spec.heads))
             continue
@@ -204,25 +214,31 @@ def train(
         if log is not None:
             score = None
             if validation is not None and ((epoch + 1) % recipe.validation.every == 0 or epoch + 1 == epochs):
-                score = validate(result, validation, scored, preprocessing, recipe, accelerator)
+                score = validate(
+                    result,
+                    validation,
+                    scored,
+                    preprocessing,
+                    accelerator,
+                    batch=recipe.batch,
+                    ks=recipe.validation.k,
+                    weights=recipe.network.weights,
+                )
                 score["epoch"] = epoch + 1
                 if recipe.validation.keep == "best" and score["recall"]["1"] > progress.best_recall:
                     progress.best_epoch, progress.best_recall = epoch + 1, score["recall"]["1"]
                     write_weights(folder.best, result.state_dict())
-            log.add(
-                EpochMetrics(
-                    epoch=epoch + 1,
-                    loss=progress.loss / progress.images,
-                    accuracy=[
-                        None if math.isnan(hits) else hits / progress.images for hits in progress.correct
-                    ],
-                    rates={group["name"]: group["lr"] for group in optimiser.param_groups},
-                    images_per_second=progress.images / progress.seconds,
-                    seconds=progress.seconds + progress.thrown_away,
-                    validation=score,
-                )
+            metrics = EpochMetrics(
+                epoch=epoch + 1,
+                loss=progress.loss / progress.images,
+                accuracy=[None if math.isnan(hits) else hits / progress.images for hits in progress.correct],
+                rates={group["name"]: group["lr"] for group in optimiser.param_groups},
+                images_per_second=progress.images / progress.seconds,
+                seconds=progress.seconds + progress.thrown_away,
+                validation=score,
             )
-            report(log.last_in_words(epochs))
+            log.add(metrics)
+            report(metrics.in_words(epochs))
         progress.start_epoch(epoch + 1, heads=len(spec.heads))
         save_checkpoint(folder.checkpoints, accelerator, progress)
         saved_at = time.monotonic()
@@ -245,7 +261,7 @@ def train(
             preprocessing,
             recipe=resolved,
             scores=scores,
-            pretraining=pretraining(recipe),
+            pretraining=pretraining(recipe.network.weights),
         )
         report(f"the model of epoch {kept} is {folder.bundle}")
     accelerator.wait_for_everyone()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from torch.utils.tensorboard import SummaryWriter
 
@@ -31,6 +31,37 @@ class EpochMetrics:
     seconds: float
     validation: dict[str, Any] | None
 
+    def in_words(self, epochs: int) -> str:
+        """The line for people."""
+        said = f"epoch {self.epoch}/{epochs}: loss {self.loss:.3f}"
+        if None not in self.accuracy:
+            said += ", accuracy " + " ".join(f"{100 * (value or 0):.1f}" for value in self.accuracy)
+        if self.validation is not None:
+            said += ", validation " + " ".join(
+                f"R@{k} {100 * v:.1f}" for k, v in self.validation["recall"].items()
+            )
+        return f"{said}, {self.images_per_second:.0f} img/s"
+
+    def scalars(self) -> dict[str, float]:
+        """The numbers for TensorBoard, by the name of their plot."""
+        scalars = {"loss": self.loss, "images_per_second": self.images_per_second}
+        accuracies = enumerate(self.accuracy, 1)
+        scalars |= {f"accuracy/head{number}": value for number, value in accuracies if value is not None}
+        scalars |= {f"rate/{name}": value for name, value in self.rates.items()}
+        if self.validation is not None:
+            scalars |= {f"validation/recall@{k}": value for k, value in self.validation["recall"].items()}
+            scalars["validation/map_at_r"] = self.validation["map_at_r"]
+        return scalars
+
+
+class Line(Protocol):
+    """What a log takes: a dataclass with the epoch it tells of, counted from 1."""
+
+    @property
+    def epoch(self) -> int: ...  # noqa: D102
+
+    def scalars(self) -> dict[str, float]: ...  # noqa: D102
+
 
 class MetricsLog:
     """Appends epochs to the files of a run. A crash loses at most the line being written."""
@@ -42,29 +73,17 @@ class MetricsLog:
         write_whole(folder.metrics, "".join(json.dumps(line) + "\n" for line in self.lines))
         self._board = SummaryWriter(str(folder.tensorboard), purge_step=epochs_done + 1)
 
-    def add(self, metrics: EpochMetrics) -> None:
+    def add(self, metrics: Line) -> None:
         """Write one epoch."""
-        line = asdict(metrics)
+        line = asdict(metrics)  # type: ignore[call-overload]  # a protocol cannot say that it is a dataclass
         self.lines.append(line)
         with self._folder.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        for name, value in _scalars(metrics).items():
+        for name, value in metrics.scalars().items():
             self._board.add_scalar(name, value, metrics.epoch)
         self._board.flush()
-
-    def last_in_words(self, epochs: int) -> str:
-        """The newest line for people."""
-        line = self.lines[-1]
-        said = f"epoch {line['epoch']}/{epochs}: loss {line['loss']:.3f}"
-        if None not in line["accuracy"]:
-            said += ", accuracy " + " ".join(f"{100 * value:.1f}" for value in line["accuracy"])
-        if line["validation"] is not None:
-            said += ", validation " + " ".join(
-                f"R@{k} {100 * v:.1f}" for k, v in line["validation"]["recall"].items()
-            )
-        return f"{said}, {line['images_per_second']:.0f} img/s"
 
     def close(self) -> None:
         """Write what TensorBoard still holds back."""
@@ -77,14 +96,3 @@ def read_metrics(folder: RunFolder) -> list[dict[str, Any]]:
         return []
     text = folder.metrics.read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-
-
-def _scalars(metrics: EpochMetrics) -> dict[str, float]:
-    scalars = {"loss": metrics.loss, "images_per_second": metrics.images_per_second}
-    accuracies = enumerate(metrics.accuracy, 1)
-    scalars |= {f"accuracy/head{number}": value for number, value in accuracies if value is not None}
-    scalars |= {f"rate/{name}": value for name, value in metrics.rates.items()}
-    if metrics.validation is not None:
-        scalars |= {f"validation/recall@{k}": value for k, value in metrics.validation["recall"].items()}
-        scalars["validation/map_at_r"] = metrics.validation["map_at_r"]
-    return scalars

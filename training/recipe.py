@@ -7,7 +7,8 @@ to a square and mirrored at random, rates divided by ten half way.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from pathlib import Path
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -19,25 +20,21 @@ from training.sections.auto_lr import AutoLRSection
 from training.sections.data import DataSection
 from training.sections.images import ImagesSection
 from training.sections.loss import SUM, LossSection
-from training.sections.machine import MachineSection
+from training.sections.machine import MachineSection, Precision
 from training.sections.network import NetworkSection
 from training.sections.optimiser import OptimiserSection
 from training.sections.pruning import PruningSection
 from training.sections.sampler import SamplerSection
 from training.sections.schedule import ScheduleSection
-from training.sections.section import Section
+from training.sections.section import RunSection
 from training.sections.validation import ValidationSection
 
 
-class Recipe(Section):
-    """One training run.
+class Recipe(RunSection):
+    """One run of fine-tuning."""
 
-    precision: `auto` is bf16 on a GPU that has it and fp32 elsewhere (depthwise convolutions are slower in bf16 on
-    CPUs); `bf16` and `fp32` insist.
-    """
+    packaged: ClassVar[Path] = Path(__file__).parent / "recipes"
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: DataSection
     network: NetworkSection = NetworkSection()
     images: ImagesSection = ImagesSection()
@@ -49,7 +46,7 @@ class Recipe(Section):
     auto_lr: AutoLRSection | None = None
     pruning: PruningSection = PruningSection()
     validation: ValidationSection = ValidationSection()
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    precision: Precision = "auto"
     machine: MachineSection = MachineSection()
 
     @model_validator(mode="after")

@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from retrieval.errors import UserError
 from training.recipe import Recipe
+from training.recipe_problem import Key, problem_of
+from training.sections.section import RunSection
 
-PACKAGED = Path(__file__).parent / "recipes"
+R = TypeVar("R", bound=RunSection)
 
 BASED_ON = "based_on"
 """The key of a file that names another one; it is no part of the recipe."""
-
-Key = tuple[str, ...]
-"""Where a value stands in the file, from the outside in: ("optimiser", "lr")."""
 
 
 class RecipeError(UserError):
     """A recipe that cannot be used; the message names the key and where it was written."""
 
 
-def packaged_recipes() -> tuple[str, ...]:
-    """The names of the recipes that come with the project."""
-    return tuple(sorted(file.stem for file in PACKAGED.glob("*.yaml")))
+def packaged_recipes(kind: type[RunSection] = Recipe) -> tuple[str, ...]:
+    """The names of the recipes of a kind that come with the project."""
+    return tuple(sorted(file.stem for file in kind.packaged.glob("*.yaml")))
 
 
 def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe.
+    """`load_recipe_of` for fine-tuning."""
+    return load_recipe_of(Recipe, path, overrides)
+
+
+def load_recipe_of(kind: type[R], path: Path | str, overrides: Sequence[str] = ()) -> R:
+    """Read and check a recipe of a kind.
 
     path: a YAML file, or the name of a packaged recipe (`cub200_hdhe`). overrides: `dotted.key=value` with the value
     in YAML, applied in order. Raises RecipeError: no such file, not YAML, an unknown key, a wrong value, a
@@ -42,8 +44,8 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     A file may be `based_on` another one, by a path from its own folder or a packaged name: it then holds what differs.
     Sections are joined key by key, and everything else takes the place of what was there.
     """
-    file = _find(Path(path))
-    values, places = _read(file, ())
+    file = _find(Path(path), kind)
+    values, places = _read(file, (), kind)
     for override in overrides:
         key = _apply(values, override)
         for length in range(1, len(key)):
@@ -53,17 +55,17 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
         places |= dict.fromkeys([key, *(below for below, _ in inner)], f"--set {override}")
     values.setdefault("name", file.stem)
     try:
-        return Recipe.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
-        raise RecipeError(_problem(error.errors(), places, file)) from error
+        raise RecipeError(problem_of(kind, error.errors(), places)) from error
 
 
-def dump_recipe(recipe: Recipe) -> str:
+def dump_recipe(recipe: RunSection) -> str:
     """The recipe as YAML with every default written out; `load_recipe` reads it back to an equal recipe."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def first_difference(old: Recipe, new: Recipe) -> str | None:
+def first_difference(old: RunSection, new: RunSection) -> str | None:
     """The first key whose value would change a run's result, as `key: old, now new`; None when they agree."""
     return next(_differences(old, new, ()), None)
 
@@ -79,7 +81,9 @@ def _differences(old: BaseModel, new: BaseModel, key: Key) -> Iterator[str]:
             yield f"{'.'.join((*key, name))} was {before!r} and is now {now!r}"
 
 
-def _read(file: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], dict[Key, str]]:
+def _read(
+    file: Path, above: tuple[Path, ...], kind: type[RunSection]
+) -> tuple[dict[str, Any], dict[Key, str]]:
     """The values of a file on top of those of the one that it is based on, and where each was written.
 
     above: the files that led here.
@@ -103,12 +107,12 @@ def _read(file: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], dict[Key
     if not isinstance(base, str) or not base:
         raise RecipeError(f"{BASED_ON} must be a recipe's name or path; got {base!r} ({place})")
     try:
-        below = _find(file.parent / base if (file.parent / base).is_file() else Path(base))
+        below = _find(file.parent / base if (file.parent / base).is_file() else Path(base), kind)
     except RecipeError as error:
         raise RecipeError(f"{BASED_ON}: {error} ({place})") from error
     if below.resolve() in (each.resolve() for each in (*above, file)):
         raise RecipeError(f"{BASED_ON}: {below} is based on itself ({place})")
-    base_values, base_places = _read(below, (*above, file))
+    base_values, base_places = _read(below, (*above, file), kind)
     base_values.pop("name", None)
     return _joined(base_values, values), base_places | places
 
@@ -122,19 +126,19 @@ def _joined(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return joined
 
 
-def _find(path: Path) -> Path:
+def _find(path: Path, kind: type[RunSection]) -> Path:
     if path.exists() and not path.is_dir():
         return path
     # A run's folder is often named as its recipe, and must not stand in the recipe's way.
-    packaged = PACKAGED / f"{path.name.removesuffix('.yaml')}.yaml"
+    packaged = kind.packaged / f"{path.name.removesuffix('.yaml')}.yaml"
     if path.parent == Path() and packaged.exists():
         return packaged
     if path.is_dir():
         raise RecipeError(
-            f"{path} is a folder; give a recipe file, or one of {', '.join(packaged_recipes())}"
+            f"{path} is a folder; give a recipe file, or one of {', '.join(packaged_recipes(kind))}"
         )
     raise RecipeError(
-        f"there is no recipe {path}; give a YAML file, or one of {', '.join(packaged_recipes())}"
+        f"there is no recipe {path}; give a YAML file, or one of {', '.join(packaged_recipes(kind))}"
     )
 
 
@@ -179,72 +183,3 @@ def _apply(values: dict[str, Any], override: str) -> Key:
         values = inner
     values[key[-1]] = value
     return key
-
-
-def _problem(errors: list[ErrorDetails], places: dict[Key, str], file: Path) -> str:
-    """One line: the dotted key, what is wrong, what was given, and where it was written."""
-    # A value that may have several types gives an error for each; the one that got furthest into it is meant.
-    error = max(errors, key=lambda error: len(_key(error, places)))
-    key = _key(error, places)
-    place = next(places[key[:n]] for n in range(len(key), -1, -1) if key[:n] in places)
-    return f"{_say(error, '.'.join(key) or 'the recipe', key)} ({place})"
-
-
-def _key(error: ErrorDetails, places: dict[Key, str]) -> Key:
-    """Where in the file; between the keys Pydantic puts the names of types that it tried, which stand in no file."""
-    key: Key = ()
-    *parts, last = map(str, error["loc"] or ("",))
-    for part in parts:
-        if (*key, part) in places:
-            key = (*key, part)
-    # A key that is missing stands in no file either.
-    return (*key, last) if (*key, last) in places or error["type"] == "missing" else key
-
-
-_BOUNDS = {
-    "greater_than": ("gt", "must be > {}"),
-    "greater_than_equal": ("ge", "must be >= {}"),
-    "less_than": ("lt", "must be < {}"),
-    "less_than_equal": ("le", "must be <= {}"),
-    "literal_error": ("expected", "must be one of {}"),
-}
-
-
-def _say(error: ErrorDetails, dotted: str, key: Key) -> str:
-    kind, given, context = error["type"], error["input"], error.get("ctx", {})
-    if kind == "missing":
-        return f"{dotted} is missing"
-    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
-        near = difflib.get_close_matches(key[-1], _names(key[:-1]), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(_names(key[:-1]))}"
-        return f"{dotted} is not a key of a recipe; {hint}"
-    if kind == "value_error":
-        # Raised by the recipe's own checks, which say everything.
-        said = str(context["error"])
-        return f"{dotted} {said}" if said.startswith("must ") else f"{dotted}: {said}"
-    if kind in _BOUNDS:
-        name, text = _BOUNDS[kind]
-        bound = context[name]
-        said = f"{bound:g}" if isinstance(bound, float) else bound
-        return f"{dotted} {text.format(said)}; got {given!r}"
-    message = error["msg"][0].lower() + error["msg"][1:]
-    return f"{dotted}: {message.removeprefix('input ')}; got {given!r}"
-
-
-def _names(key: Key) -> list[str]:
-    """The keys that may stand below `key`."""
-    model: type[BaseModel] = Recipe
-    for part in key:
-        field = model.model_fields.get(part)
-        section = None if field is None else _section(field.annotation)
-        if section is None:
-            return []
-        model = section
-    return list(model.model_fields)
-
-
-def _section(annotation: Any) -> type[BaseModel] | None:
-    """The part of a recipe that a field holds, also where it may be left out or be written in another way."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _section(part)) is not None), None)

@@ -23,8 +23,8 @@ from torch import Tensor
 
 from retrieval.durable import sync
 from retrieval.errors import UserError
-from training.recipe import Recipe
-from training.recipe_file import dump_recipe, first_difference, load_recipe
+from training.recipe_file import dump_recipe, first_difference, load_recipe_of
+from training.sections.section import RunSection
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class RunFolder:
         """Whether the run has ended; the bundle is written last and at once."""
         return (self.bundle / "model.json").is_file()
 
-    def open(self, recipe: Recipe, *, resume: bool) -> None:
+    def open(self, recipe: RunSection, *, resume: bool) -> None:
         """Claim the folder for a new run, or check that the run in it may go on with this recipe.
 
         Raises UserError: the folder is taken, holds nothing to resume, or belongs to another recipe.
@@ -108,10 +108,10 @@ class RunFolder:
             raise UserError(f"{self.path} cannot be made: {error.strerror}; give another --out") from error
         write_whole(self.recipe, dump_recipe(recipe))
 
-    def _check_same(self, recipe: Recipe) -> None:
+    def _check_same(self, recipe: RunSection) -> None:
         if not self.recipe.exists():
             raise UserError(f"there is no run in {self.path} to resume; leave out --resume to start one")
-        difference = first_difference(load_recipe(self.recipe), recipe)
+        difference = first_difference(load_recipe_of(type(recipe), self.recipe), recipe)
         if difference is not None:
             raise UserError(f"{self.path} was started with another recipe: {difference}; give another --out")
 

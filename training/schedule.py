@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from training.sections.schedule import ScheduleSection
+from training.sections.schedule import StageSection
 
 
-def rate_factor(schedule: ScheduleSection, position: float) -> float:
+def rate_factor(schedule: StageSection, position: float) -> float:
     """The factor on every rate for a step that starts at `position`, in epochs from 0.
 
     `step` multiplies by drop_factor at each of `drops` (HDhE: by 0.1 half way), `cosine` falls to zero along half a

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from retrieval.networks import Ensemble
 from retrieval.recall import leave_one_out
 from retrieval.transforms import Preprocessing
 from training.batches import ImageSource
-from training.recipe import Recipe
 
 
 @torch.inference_mode()
@@ -22,20 +22,26 @@ def validate(
     subset: Subset,
     images: ImageSource,
     preprocessing: Preprocessing,
-    recipe: Recipe,
     accelerator: Accelerator,
+    *,
+    batch: int,
+    ks: Sequence[int],
+    weights: str,
 ) -> dict[str, Any]:
-    """Leave-one-out recall of a subset, with all that a reader needs to compare it. Leaves the network in eval mode."""
+    """Leave-one-out recall of a subset, with all that a reader needs to compare it. Leaves the network in eval mode.
+
+    weights: what the network started from, as a recipe says it.
+    """
     network.eval()
-    groups = np.split(np.arange(len(images)), range(recipe.batch, len(images), recipe.batch))
+    groups = np.split(np.arange(len(images)), range(batch, len(images), batch))
     with accelerator.autocast():
         parts = [
             network.embed(preprocessing.normalise(pixels, accelerator.device)).float().cpu().numpy()
             for pixels in images.batches(groups)
         ]
     # A query has at most this many neighbours.
-    ks = [k for k in recipe.validation.k if k < len(subset)]
-    found = leave_one_out(np.concatenate(parts), subset.labels, ks)
+    reachable = [k for k in ks if k < len(subset)]
+    found = leave_one_out(np.concatenate(parts), subset.labels, reachable)
     return {
         "data": subset.name,
         "protocol": found.protocol,
@@ -47,11 +53,10 @@ def validate(
         "mirror": network.spec.mirror,
         "pixels": preprocessing.pixels,
         "resize": preprocessing.short_side,
-        "pretraining": pretraining(recipe),
+        "pretraining": pretraining(weights),
     }
 
 
-def pretraining(recipe: Recipe) -> str:
-    """Where the weights that training started from came from, in words."""
-    weights = recipe.network.weights
+def pretraining(weights: str) -> str:
+    """Where the weights that training started from came from, in words. weights: as a recipe says it."""
     return {"imagenet": "ImageNet", "none": "none (random weights)"}.get(weights, f"the state dict {weights}")

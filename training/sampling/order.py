@@ -1,4 +1,4 @@
-"""Which images make up the batches of an epoch, as the recipe's sampler says."""
+"""Which images make up the batches of an epoch, as a sampler section says."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.batches import epoch_order
-from training.recipe import Recipe
 from training.sampling.balanced import balanced_order
 from training.sampling.hard_classes import HardClassSampler
 from training.sampling.signatures import ClassSignatures
+from training.sections.sampler import SamplerSection
 
 
 def batch_order(
-    recipe: Recipe,
+    sampler: SamplerSection,
     labels: NDArray[np.int64],
+    batch: int,
     signatures: ClassSignatures | None,
     *,
+    seed: int,
     epoch: int,
     least: int,
 ) -> list[NDArray[np.int64]]:
@@ -25,7 +27,6 @@ def batch_order(
     labels: int64[n] of the training images. signatures: needed for hard classes only. epoch: counted from 0. least:
     images in the smallest batch.
     """
-    batch, sampler, seed = recipe.batch, recipe.sampler, recipe.seed
     if sampler.images_per_class is None:
         return epoch_order(len(labels), batch, seed=seed, epoch=epoch, least=least)
     if sampler.hard_classes is None or signatures is None:

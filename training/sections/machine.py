@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from training.sections.section import Factor, Section
+
+Precision = Literal["auto", "bf16", "fp32"]
+"""`auto` is bf16 on a GPU that has it and fp32 elsewhere (depthwise convolutions are slower in bf16 on CPUs); `bf16`
+and `fp32` insist."""
 
 
 class MachineSection(Section):

@@ -9,11 +9,9 @@ from pydantic import Field, model_validator
 from training.sections.section import Section
 
 
-class ScheduleSection(Section):
+class StageSection(Section):
     """How long, and how the rates change. drops: where they are multiplied by `drop_factor`, as parts of the epochs
-    (0.5 = half way). warmup_epochs: rates grow in a straight line from zero over this many epochs. frozen_epochs: in
-    the first so many, only what is new learns (classifiers, proxies, added layers), not what came with the weights.
-    average: keep a moving average of the weights with this decay per step, and score and export that; null = none.
+    (0.5 = half way). warmup_epochs: rates grow in a straight line from zero over this many epochs.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 40
@@ -21,13 +19,25 @@ class ScheduleSection(Section):
     drops: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5,)
     drop_factor: Annotated[float, Field(gt=0, le=1)] = 0.1
     warmup_epochs: Annotated[float, Field(ge=0)] = 0
-    frozen_epochs: Annotated[int, Field(ge=0)] = 0
-    average: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> Self:
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs {self.warmup_epochs:g} leaves nothing of {self.epochs} epochs")
+        return self
+
+
+class ScheduleSection(StageSection):
+    """A stage that may begin with new layers alone and end with averaged weights. frozen_epochs: in the first so many,
+    only what is new learns (classifiers, proxies, added layers), not what came with the weights. average: keep a
+    moving average of the weights with this decay per step, and score and export that; null = none.
+    """
+
+    frozen_epochs: Annotated[int, Field(ge=0)] = 0
+    average: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+    @model_validator(mode="after")
+    def _network_learns(self) -> Self:
         if self.frozen_epochs >= self.epochs:
             raise ValueError(
                 f"frozen_epochs {self.frozen_epochs} leaves nothing of {self.epochs} epochs for the network"

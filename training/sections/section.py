@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,3 +18,12 @@ class Section(BaseModel):
     """A part of a recipe: unknown keys are refused and values do not change after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RunSection(Section):
+    """What every recipe has, whatever it trains. packaged: the folder of those recipes that come with the project."""
+
+    packaged: ClassVar[Path]
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

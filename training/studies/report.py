@@ -60,7 +60,8 @@ def settings_in_words(circumstances: Circumstances) -> str:
     recipe, last = circumstances.recipe, circumstances.seeds - 1
     precision = "" if recipe.precision == "auto" else f", {recipe.precision}"
     return (
-        f"{recipe.data.name}: {circumstances.images}. {recipe.network.backbone}, weights: {pretraining(recipe)}; "
+        f"{recipe.data.name}: {circumstances.images}. {recipe.network.backbone}, weights: "
+        f"{pretraining(recipe.network.weights)}; "
         f"{recipe.images.pixels} x {recipe.images.pixels} pixels, {recipe.schedule.epochs} epochs, batch {recipe.batch}"
         f"{precision}, where a row does not say otherwise; seed{'s 0 to ' + str(last) if last else ' 0'}. Classes of a "
         "test split are neither trained on nor scored."
