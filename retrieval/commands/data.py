@@ -36,10 +36,10 @@ def list_datasets(
             {"name": name, "title": known.title, "root": str(root), "status": status, "splits": splits}
         )
         if not as_json:
-            typer.echo(f"{name:<13}{known.title}")
+            typer.echo(f"{name:<16}{known.title}")
             for split, count in known.counts.items():
-                typer.echo(f"{'':<13}  {split:<11}{count.images:>7,} images{count.classes:>7,} classes")
-            typer.echo(f"{'':<13}  {root}: {status}")
+                typer.echo(f"{'':<16}  {split:<11}{count.images:>7,} images{count.classes:>7,} classes")
+            typer.echo(f"{'':<16}  {root}: {status}")
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
 
@@ -78,6 +78,22 @@ def check(
     typer.echo(f"{len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
     if problems:
         raise typer.Exit(1)
+
+
+@data_app.command("unpack-cifar")
+def unpack(
+    binary: Annotated[
+        Path, typer.Argument(metavar="BINARY", help="Folder of the .bin files of CIFAR-10 or CIFAR-100.")
+    ],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder to make; not there yet, or empty.")
+    ],
+) -> None:
+    """Turn the binary version of CIFAR-10 or CIFAR-100 into PNG files, a folder a split and a class."""
+    from retrieval.datasets.cifar_binary import unpack_cifar
+
+    written = unpack_cifar(binary, directory)
+    typer.echo(f"{written['train']:,} images to train and {written['test']:,} to test in {directory}")
 
 
 @data_app.command("sample")

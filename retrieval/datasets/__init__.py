@@ -10,6 +10,7 @@ from retrieval.datasets.dataset import (
     holdout_classes,
     keep_readable,
 )
+from retrieval.datasets.few_per_class import few_per_class
 from retrieval.datasets.known import DATASETS, KnownDataset, default_root, open_dataset
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Scalar",
     "Subset",
     "default_root",
+    "few_per_class",
     "holdout_classes",
     "keep_readable",
     "open_dataset",

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from retrieval.datasets import cars196, cars196_dev, cub200, folder, grocery, inshop, manifest, sop
+from retrieval.datasets import (
+    cars196,
+    cars196_dev,
+    cifar10,
+    cifar100,
+    cub200,
+    folder,
+    grocery,
+    inshop,
+    manifest,
+    sop,
+)
 from retrieval.datasets.counts import Count
 from retrieval.datasets.dataset import ImageDataset
 from retrieval.errors import DataError
@@ -24,11 +35,15 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class KnownDataset:
-    """A set with a name: how it is read, what must be in it, and which file shows that it is there."""
+    """A set with a name: how it is read and what must be in it.
+
+    shared_classes: training and test are of the same classes, for classification; otherwise no class is in both.
+    """
 
     title: str
     read: Reader
     counts: Mapping[str, Count]
+    shared_classes: bool = False
 
 
 DATASETS: Mapping[str, KnownDataset] = {
@@ -38,6 +53,8 @@ DATASETS: Mapping[str, KnownDataset] = {
     "inshop": KnownDataset("In-Shop Clothes Retrieval", inshop.read, inshop.COUNTS),
     "cars196_dev": KnownDataset("Cars-196, first 98 classes, small", cars196_dev.read, cars196_dev.COUNTS),
     "grocery": KnownDataset("Grocery Store Dataset, small", grocery.read, grocery.COUNTS),
+    "cifar10": KnownDataset("CIFAR-10, small photos", cifar10.read, cifar10.COUNTS, shared_classes=True),
+    "cifar100": KnownDataset("CIFAR-100, small photos", cifar100.read, cifar100.COUNTS, shared_classes=True),
 }
 
 

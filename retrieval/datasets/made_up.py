@@ -18,14 +18,18 @@ from retrieval.datasets.cub200 import LAST_TRAINING_CLASS as LAST_BIRD
 from retrieval.datasets.sop import COUNTS as PRODUCTS
 
 SIZE = (250, 200)
-"""Width and height of an image: as large as the smaller ones of the real sets."""
+"""Width and height of an image: as large as the smaller ones of the real sets of photos."""
+
+SMALL = (32, 32)
+"""The same of CIFAR's."""
 
 
 def write_made_up(name: str, root: Path, counts: Mapping[str, Count]) -> None:
     """Write a small set in the layout of the known data set `name` into the empty folder `root`.
 
-    counts: of each of the set's splits, and no more classes than the real split has; a split's images are dealt to its
-    classes in turn. Each class has a colour, so that a network tells it from others a little better than chance.
+    counts: of each of the set's splits, and no more classes than the real split has, the same number of them in each
+    where the real splits share theirs; a split's images are dealt to its classes in turn. Each class has a colour, so
+    that a network tells it from others a little better than chance.
     Raises KeyError for a set without a layout here.
     """
     LAYOUTS[name](root, counts)
@@ -111,6 +115,15 @@ def _grocery(root: Path, counts: Mapping[str, Count]) -> None:
     _write_lines(root / "classes.csv", lines)
 
 
+def _cifar(root: Path, counts: Mapping[str, Count]) -> None:
+    number = 0
+    for split, count in counts.items():
+        for thing, shots in _classes(count, 0):
+            for _ in range(shots):
+                number += 1
+                _write_image(root / split / f"thing-{thing:03d}" / f"{number:05d}.jpg", thing, number, SMALL)
+
+
 LAYOUTS: Mapping[str, Callable[[Path, Mapping[str, Count]], None]] = {
     "cub200": _cub200,
     "cars196": _cars196,
@@ -118,6 +131,8 @@ LAYOUTS: Mapping[str, Callable[[Path, Mapping[str, Count]], None]] = {
     "inshop": _inshop,
     "cars196_dev": _cars196_dev,
     "grocery": _grocery,
+    "cifar10": _cifar,
+    "cifar100": _cifar,
 }
 
 
@@ -128,13 +143,13 @@ def _classes(count: Count, before: int) -> Iterator[tuple[int, int]]:
         yield before + 1 + position, each + (position < more)
 
 
-def _write_image(path: Path, label: int, number: int) -> None:
+def _write_image(path: Path, label: int, number: int, size: tuple[int, int] = SIZE) -> None:
     """A few blots around the colour of the class."""
     colour = np.random.default_rng(label).integers(60, 196, 3)
     blots = np.random.default_rng((label, number)).integers(-60, 60, (5, 6, 3))
     image = Image.fromarray((colour + blots).astype(np.uint8))
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.resize(SIZE, Image.Resampling.BICUBIC).save(path, "JPEG", quality=80)
+    image.resize(size, Image.Resampling.BICUBIC).save(path, "JPEG", quality=80)
 
 
 def _write_lines(path: Path, lines: list[str]) -> None:

@@ -72,3 +72,15 @@ def test_sample_renders_what_check_accepts(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert f"2 designs x 2 photos in {target}" in result.stdout
     assert runner.invoke(data_app, ["check", target, "--decode"]).exit_code == 0
+
+
+def test_unpacked_cifar_is_what_check_reads(tmp_path: Path) -> None:
+    (tmp_path / "packed").mkdir()
+    (tmp_path / "packed" / "fine_label_names.txt").write_text("apple\nbear\n")
+    for name in ("train", "test"):
+        images = b"".join(bytes([0, label]) + bytes(3072) for label in (0, 1, 1))
+        (tmp_path / "packed" / f"{name}.bin").write_bytes(images)
+    result = runner.invoke(data_app, ["unpack-cifar", str(tmp_path / "packed"), str(tmp_path / "cifar100")])
+    assert result.stdout == f"3 images to train and 3 to test in {tmp_path / 'cifar100'}\n"
+    checked = runner.invoke(data_app, ["check", "cifar100", "--root", str(tmp_path / "cifar100")])
+    assert "split 'train' of cifar100 must have 50,000 images of 100 classes" in str(checked.exception)
