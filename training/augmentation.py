@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.sections.images import ColourSection, CropSection, ImagesSection
+from training.sections.images import ColourSection, CropSection, ImagesSection, PadSection
 
 
 def augment(images: Tensor, section: ImagesSection, *, seed: int) -> Tensor:
@@ -20,8 +20,11 @@ def augment(images: Tensor, section: ImagesSection, *, seed: int) -> Tensor:
         images = random_resized_crop(
             images, section.crop, pixels=section.pixels, mirror=section.mirror, seed=seed
         )
-    elif section.mirror:
-        images = mirror_half(images, seed=seed)
+    else:
+        if section.pad is not None:
+            images = pad_and_crop(images, section.pad, seed=seed)
+        if section.mirror:
+            images = mirror_half(images, seed=seed)
     return images if section.colour is None else random_colours(images, section.colour, seed=seed)
 
 
@@ -30,6 +33,24 @@ def mirror_half(images: Tensor, *, seed: int) -> Tensor:
     chosen = np.random.default_rng(seed).random(len(images)) < 0.5
     mirrored = torch.from_numpy(chosen).to(images.device)
     return torch.where(mirrored[:, None, None, None], images.flip(3), images)
+
+
+def pad_and_crop(images: Tensor, pad: PadSection, *, seed: int) -> Tensor:
+    """Shift each image by up to `pad.pixels` across and down, all whole shifts being as likely (He et al. 2016, "Deep
+    Residual Learning", with zeros; Zagoruyko & Komodakis 2016, "Wide Residual Networks", by reflection).
+
+    images: float[n, c, s, s], normalised, so that zero is the mean colour. Returns the same shape in channels_last
+    memory.
+    """
+    draw = np.random.default_rng((seed, 2))  # not the numbers that mirroring and colours are drawn from
+    offsets = torch.from_numpy(draw.integers(0, 2 * pad.pixels + 1, (2, len(images)))).to(images.device)
+    height, width = images.shape[2:]
+    framed = F.pad(images, [pad.pixels] * 4, mode="reflect" if pad.mode == "reflect" else "constant")
+    # All windows as a view without a copy; one gather picks each image's own.
+    windows = framed.unfold(2, height, 1).unfold(3, width, 1)
+    which = torch.arange(len(images), device=images.device)
+    cut = windows[which, :, offsets[0], offsets[1]]
+    return cut.contiguous(memory_format=torch.channels_last)
 
 
 def random_resized_crop(images: Tensor, crop: CropSection, *, pixels: int, mirror: bool, seed: int) -> Tensor:

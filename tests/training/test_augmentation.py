@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
 
-from training.augmentation import augment, mirror_half, random_colours, random_resized_crop
-from training.sections.images import ColourSection, CropSection, ImagesSection
+from training.augmentation import augment, mirror_half, pad_and_crop, random_colours, random_resized_crop
+from training.sections.images import ColourSection, CropSection, ImagesSection, PadSection
 
 
 def ramps(count: int, side: int) -> torch.Tensor:
@@ -56,6 +56,45 @@ def test_a_whole_crop_is_a_plain_resize() -> None:
     larger = random_resized_crop(images, whole, pixels=48, mirror=False, seed=0)
     expected = F.interpolate(images, size=48, mode="bilinear", align_corners=False)
     torch.testing.assert_close(larger, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("mode", "as_numpy"), [("reflect", "reflect"), ("zeros", "constant")])
+def test_each_view_is_a_window_of_the_framed_image(mode: str, as_numpy: str) -> None:
+    images = torch.randn(300, 3, 7, 7)
+    pad = PadSection.model_validate({"pixels": 2, "mode": mode})
+    views = pad_and_crop(images, pad, seed=5)
+    assert views.is_contiguous(memory_format=torch.channels_last)
+    found = []
+    for image, view in zip(images.numpy(), views.numpy(), strict=True):
+        framed = np.pad(image, ((0, 0), (2, 2), (2, 2)), mode=as_numpy)  # type: ignore[call-overload]
+        places = [
+            (y, x)
+            for y in range(5)
+            for x in range(5)
+            if np.array_equal(framed[:, y : y + 7, x : x + 7], view)
+        ]
+        assert len(places) == 1
+        found.append(places[0])
+    counts = np.zeros((5, 5), int)
+    np.add.at(counts, tuple(np.array(found).T), 1)
+    # 12 are expected in each of the 25 places.
+    assert counts.min() >= 2
+    assert counts.max() <= 26
+
+
+def test_padding_and_mirroring_are_drawn_apart() -> None:
+    images = ramps(600, 8)
+    views = augment(images, ImagesSection(pixels=16, pad=PadSection(mode="zeros")), seed=4)
+    middle = views[:, 0, 3:5, 3:5].mean((1, 2))
+    mirrored = views[:, 0, :, -1].sum(1) < views[:, 0, :, 0].sum(1)
+    assert 240 < int(mirrored.sum()) < 360
+    assert abs(float(middle[mirrored].abs().mean() - middle[~mirrored].abs().mean())) < 0.1
+    one, same, other = (
+        augment(images, ImagesSection(pixels=16, mirror=False, pad=PadSection()), seed=seed)
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
 
 
 def test_views_are_a_function_of_the_seed() -> None:
@@ -115,3 +154,17 @@ def test_the_source_is_larger_than_the_view_unless_said_otherwise() -> None:
 def test_impossible_crops_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         CropSection.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"pad": {}, "crop": {}}, "give crop or pad, not both"),
+        ({"pad": {"pixels": 32}, "pixels": 32}, r"pad.pixels must be smaller than pixels \(32\); got 32"),
+        ({"pad": {"pixels": 0}}, "greater than or equal to 1"),
+        ({"pad": {"mode": "mirror"}}, "'reflect' or 'zeros'"),
+    ],
+)
+def test_impossible_padding_is_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ImagesSection.model_validate(values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -31,6 +31,16 @@ class CropSection(Section):
         return self
 
 
+class PadSection(Section):
+    """The images are framed by so many pixels on each side, and a square of the size they had is cut anywhere, as is
+    usual for CIFAR. mode: the frame mirrors the image (`reflect`), or holds zeros once images are normalised, which is
+    the mean colour.
+    """
+
+    pixels: Annotated[int, Field(ge=1, le=256)] = 4
+    mode: Literal["reflect", "zeros"] = "reflect"
+
+
 class ColourSection(Section):
     """Random colours, for classes that are not told apart by colour, such as models of cars. strength: how far
     brightness, contrast, saturation and hue are changed, 0 = not at all. grey: share of the images that lose all
@@ -42,8 +52,8 @@ class ColourSection(Section):
 
 
 class ImagesSection(Section):
-    """How images become pixels. Training squashes to pixels x pixels, or cuts random crops where there is a `crop`.
-    mirror: half of the training images are mirrored.
+    """How images become pixels. Training squashes to pixels x pixels, or cuts random crops where there is a `crop`, and
+    shifts what it has squashed where there is a `pad`. mirror: half of the training images are mirrored.
 
     scored_pixels: side of the images that are scored and that the bundle embeds; null = as `pixels`. What a network
     has learned on crops, which show things larger than whole images do, it finds better in larger images (Touvron et
@@ -56,6 +66,7 @@ class ImagesSection(Section):
     resize: Annotated[int, Field(ge=16, le=1200)] | None = None
     mirror: bool = True
     crop: CropSection | None = None
+    pad: PadSection | None = None
     colour: ColourSection | None = None
 
     @model_validator(mode="after")
@@ -64,6 +75,14 @@ class ImagesSection(Section):
         if self.resize is not None and self.resize < side:
             name = "pixels" if self.scored_pixels is None else "scored_pixels"
             raise ValueError(f"resize {self.resize} is smaller than {name} {side}, so no crop can be cut")
+        return self
+
+    @model_validator(mode="after")
+    def _one_kind_of_crop(self) -> Self:
+        if self.pad is not None and self.crop is not None:
+            raise ValueError("give crop or pad, not both")
+        if self.pad is not None and self.pad.pixels >= self.pixels:
+            raise ValueError(f"pad.pixels must be smaller than pixels ({self.pixels}); got {self.pad.pixels}")
         return self
 
     @property
