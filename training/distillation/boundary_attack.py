@@ -1,0 +1,51 @@
+"""Images moved across the teacher's decision boundary: the boundary supporting samples of BSS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from training.distillation.precision import single
+
+OVERSHOOT = 1e-4
+"""Added to the difference of logits that a step closes, so that the boundary is crossed and not only approached."""
+
+
+def boundary_attack(
+    forward: Callable[[Tensor], Tensor],
+    images: Tensor,
+    base: Tensor,
+    target: Tensor,
+    *,
+    steps: int,
+    rate: float,
+    bound: float,
+) -> Tensor:
+    """Move each image until the network no longer says `base`, at most `steps` times.
+
+    forward: images to logits float[n, classes], each image's by itself (batch norms in eval mode). images:
+    float[n, 3, h, w]. base, target: int64[n], the class that the network says now and the one to move towards; any
+    change of mind ends the way. Returns images as float[n, 3, h, w], every value within +-bound, without gradient.
+
+    Heo et al., AAAI 2019, as their code has it: with g the gradient of z_target - z_base,
+    x <- x + rate * (z_base - z_target + 1e-4) * g / |g|. Their paper divides by the squared length.
+    """
+    attacked = images.detach().clone()
+    moving = torch.arange(len(images), device=images.device)
+    for _ in range(steps):
+        with torch.enable_grad():
+            current = attacked[moving].requires_grad_()
+            scores = single(forward(current))
+        undecided = scores.argmax(1) == base[moving]
+        if not undecided.any():
+            break
+        gap = (scores.gather(1, base[moving, None]) - scores.gather(1, target[moving, None])).squeeze(1)
+        (gradient,) = torch.autograd.grad(-gap.sum(), current)
+        length = gradient.flatten(1).norm(dim=1).clamp(min=1e-12)
+        size = rate * (gap.detach() + OVERSHOOT) / length
+        moved = (current.detach() + size[:, None, None, None] * gradient).clamp(-bound, bound)
+        moving = moving[undecided]
+        attacked[moving] = moved[undecided]
+    return attacked
