@@ -83,7 +83,7 @@ def dry_run(recipe: Recipe, report: Callable[[str], None]) -> DryRun:
             "train on it with --set schedule.epochs=1 instead"
         )
     known = DATASETS[recipe.data.name]
-    made_up = made_up_counts(recipe, known.counts, shared_classes=known.shared_classes)
+    made_up = made_up_counts(recipe, known.counts)
     with TemporaryDirectory(prefix="hdhe-dry-run-") as folder:
         write_made_up(recipe.data.name, Path(folder), made_up)
         dataset = known.read(Path(folder), made_up)
@@ -184,9 +184,7 @@ def _score(
     return f"{dataset.name}/{QUERY_GALLERY}", report
 
 
-def made_up_counts(
-    recipe: Recipe, real: Mapping[str, Count], *, shared_classes: bool = False
-) -> dict[str, Count]:
+def made_up_counts(recipe: Recipe, real: Mapping[str, Count]) -> dict[str, Count]:
     """Just as many training images as a whole batch needs after holding out, and a few of every other split."""
     trained = recipe.data.split if recipe.data.split in real else next(iter(real))
     each = recipe.sampler.images_per_class or 4
@@ -195,7 +193,7 @@ def made_up_counts(
     while classes < real[trained].classes and classes - _held_out(recipe, classes) < wanted:
         classes += 1
     each = max(each, math.ceil(recipe.batch / max(classes - _held_out(recipe, classes), 1)))
-    other = Count(2 * classes, classes) if shared_classes else OTHER
+    other = Count(2 * classes, classes) if DATASETS[recipe.data.name].shared_classes else OTHER
     counts = {split: SCORED.get(split, other) for split in real}
     return counts | {trained: Count(classes * each, classes)}
 
@@ -204,11 +202,10 @@ def trained_on(recipe: Recipe, real: Mapping[str, Count]) -> Count:
     """What a real run learns from; the number of images is an estimate where classes are held out."""
     split = recipe.data.split
     if split == ALL:
-        # Query and gallery are of the same classes.
-        whole = Count(
-            sum(count.images for count in real.values()),
-            sum(count.classes for name, count in real.items() if name != "gallery"),
-        )
+        # Query and gallery are of the same classes, and so are all splits of sets for classification.
+        apart = [count.classes for name, count in real.items() if name != "gallery"]
+        shared = DATASETS[recipe.data.name].shared_classes
+        whole = Count(sum(count.images for count in real.values()), max(apart) if shared else sum(apart))
     elif split in real:
         whole = real[split]
     else:

@@ -14,10 +14,13 @@ from retrieval.datasets import (
     cifar10,
     cifar100,
     cub200,
+    cub200_classes,
     folder,
     grocery,
+    imagenet,
     inshop,
     manifest,
+    mit67,
     sop,
 )
 from retrieval.datasets.counts import Count
@@ -38,12 +41,14 @@ class KnownDataset:
     """A set with a name: how it is read and what must be in it.
 
     shared_classes: training and test are of the same classes, for classification; otherwise no class is in both.
+    folder: name of the folder that it is expected in, where that is not its own name.
     """
 
     title: str
     read: Reader
     counts: Mapping[str, Count]
     shared_classes: bool = False
+    folder: str | None = None
 
 
 DATASETS: Mapping[str, KnownDataset] = {
@@ -55,20 +60,31 @@ DATASETS: Mapping[str, KnownDataset] = {
     "grocery": KnownDataset("Grocery Store Dataset, small", grocery.read, grocery.COUNTS),
     "cifar10": KnownDataset("CIFAR-10, small photos", cifar10.read, cifar10.COUNTS, shared_classes=True),
     "cifar100": KnownDataset("CIFAR-100, small photos", cifar100.read, cifar100.COUNTS, shared_classes=True),
+    "mit67": KnownDataset("MIT-67, rooms", mit67.read, mit67.COUNTS, shared_classes=True),
+    "cub200_classes": KnownDataset(
+        "CUB-200-2011, classification",
+        cub200_classes.read,
+        cub200_classes.COUNTS,
+        shared_classes=True,
+        folder="cub200",
+    ),
+    "imagenet": KnownDataset("ImageNet 2012", imagenet.read, imagenet.COUNTS, shared_classes=True),
 }
 
 
 def default_root(name: str) -> Path:
-    """Where a known set is expected: $HDHE_DATA/NAME, or ~/.cache/hdhe/data/NAME where that is not set."""
+    """Where a known set is expected: $HDHE_DATA/FOLDER, or ~/.cache/hdhe/data/FOLDER where that is not set; the folder
+    has the set's name, but two sets may be made of the same files.
+    """
     base = os.environ.get("HDHE_DATA")
-    return (Path(base).expanduser() if base else Path.home() / ".cache" / "hdhe" / "data") / name
+    where = Path(base).expanduser() if base else Path.home() / ".cache" / "hdhe" / "data"
+    return where / (DATASETS[name].folder or name)
 
 
 def open_dataset(name_or_dir: str, root: Path | None = None) -> ImageDataset:
     """Open a known set by its name, or a folder or CSV manifest by its path.
 
-    root: folder of a known set; None means `default_root`. A folder of the same name as a known set is opened
-        as
+    root: folder of a known set; None means `default_root`. A folder of the same name as a known set is opened as
     `./NAME`. Raises DataError if the set is not there or not complete.
     """
     if name_or_dir in DATASETS:

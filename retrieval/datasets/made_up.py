@@ -35,20 +35,27 @@ def write_made_up(name: str, root: Path, counts: Mapping[str, Count]) -> None:
     LAYOUTS[name](root, counts)
 
 
-def _cub200(root: Path, counts: Mapping[str, Count]) -> None:
-    images, labels, classes = [], [], []
+def _cub200(root: Path, counts: Mapping[str, Count], test_after: int = LAST_BIRD) -> None:
+    images, labels, flags = [], [], []
+    classes: dict[int, str] = {}
     number = 0
-    for split, before in (("train", 0), ("test", LAST_BIRD)):
+    for split, before in (("train", 0), ("test", test_after)):
         for bird, shots in _classes(counts[split], before):
-            classes.append(f"{bird} {bird:03d}.Made_up_Bird")
+            classes[bird] = f"{bird} {bird:03d}.Made_up_Bird"
             for shot in range(shots):
                 number += 1
                 path = f"{bird:03d}.Made_up_Bird/Made_Up_Bird_{shot:04d}_{number}.jpg"
                 images.append(f"{number} {path}")
                 labels.append(f"{number} {bird}")
+                flags.append(f"{number} {split == 'train':d}")
                 _write_image(root / "images" / path, bird, number)
-    for file, lines in {"images": images, "image_class_labels": labels, "classes": classes}.items():
+    lists = {"images": images, "image_class_labels": labels, "train_test_split": flags}
+    for file, lines in {**lists, "classes": [*classes.values()]}.items():
         _write_lines(root / f"{file}.txt", lines)
+
+
+def _cub200_classes(root: Path, counts: Mapping[str, Count]) -> None:
+    _cub200(root, counts, test_after=0)
 
 
 def _cars196(root: Path, counts: Mapping[str, Count]) -> None:
@@ -116,12 +123,23 @@ def _grocery(root: Path, counts: Mapping[str, Count]) -> None:
 
 
 def _cifar(root: Path, counts: Mapping[str, Count]) -> None:
+    _class_folders(root, {split: split for split in counts}, counts, SMALL)
+
+
+def _imagenet(root: Path, counts: Mapping[str, Count]) -> None:
+    _class_folders(root, {"train": "train", "test": "val"}, counts, SIZE)
+
+
+def _mit67(root: Path, counts: Mapping[str, Count]) -> None:
     number = 0
-    for split, count in counts.items():
-        for thing, shots in _classes(count, 0):
+    for split, file in (("train", "TrainImages.txt"), ("test", "TestImages.txt")):
+        lines = []
+        for room, shots in _classes(counts[split], 0):
             for _ in range(shots):
                 number += 1
-                _write_image(root / split / f"thing-{thing:03d}" / f"{number:05d}.jpg", thing, number, SMALL)
+                lines.append(f"room_{room:02d}/{number:04d}.jpg")
+                _write_image(root / "Images" / lines[-1], room, number)
+        _write_lines(root / file, lines)
 
 
 LAYOUTS: Mapping[str, Callable[[Path, Mapping[str, Count]], None]] = {
@@ -133,7 +151,21 @@ LAYOUTS: Mapping[str, Callable[[Path, Mapping[str, Count]], None]] = {
     "grocery": _grocery,
     "cifar10": _cifar,
     "cifar100": _cifar,
+    "mit67": _mit67,
+    "cub200_classes": _cub200_classes,
+    "imagenet": _imagenet,
 }
+
+
+def _class_folders(
+    root: Path, folders: Mapping[str, str], counts: Mapping[str, Count], size: tuple[int, int]
+) -> None:
+    number = 0
+    for split, folder in folders.items():
+        for thing, shots in _classes(counts[split], 0):
+            for _ in range(shots):
+                number += 1
+                _write_image(root / folder / f"n{thing:08d}" / f"{number:05d}.JPEG", thing, number, size)
 
 
 def _classes(count: Count, before: int) -> Iterator[tuple[int, int]]:

@@ -128,6 +128,14 @@ def test_steps_are_those_of_the_sampler() -> None:
     assert trained_on(small("inshop_hdhe", "data.split=all"), DATASETS["inshop"].counts) == Count(
         52_712, 7_982
     )
+    rooms = small("cub200_hdhe", "data.name=mit67", "data.split=all")
+    assert trained_on(rooms, DATASETS["mit67"].counts) == Count(6_700, 67)
+
+
+def test_a_set_whose_splits_share_their_classes_is_made_up_too() -> None:
+    found = dry_run(small("cub200_hdhe", "data.name=cifar10", "validation.split=null"), silent)
+    assert found.training == Count(50_000, 10)
+    assert found.made_up["test"].classes == found.made_up["train"].classes
 
 
 @pytest.mark.parametrize(

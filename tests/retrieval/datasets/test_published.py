@@ -8,7 +8,18 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from retrieval.datasets import DATASETS, ImageDataset, cars196, cub200, inshop, open_dataset, sop
+from retrieval.datasets import (
+    DATASETS,
+    ImageDataset,
+    cars196,
+    cub200,
+    cub200_classes,
+    imagenet,
+    inshop,
+    mit67,
+    open_dataset,
+    sop,
+)
 from retrieval.datasets.counts import Count
 from retrieval.errors import DataError
 
@@ -65,9 +76,27 @@ def make_inshop(root: Path, partition: str = "Eval/list_eval_partition.txt", ima
     (root / partition).write_text("\n".join(lines) + "\n")
 
 
+def make_mit(root: Path) -> None:
+    """Two photos a class and list; the test list is of the same classes, and a third photo is in neither."""
+    for name, shots in (("TrainImages.txt", (1, 2)), ("TestImages.txt", (3, 4))):
+        paths = [f"{room}/a room {shot}.jpg" for room in ("bar", "attic") for shot in shots]
+        write_images(*(root / "Images" / path for path in (*paths, "bar/unused.jpg")))
+        # The authors' lists end their lines as on Windows, and the last one not at all.
+        (root / name).write_text("\r\n".join(paths))
+
+
+def make_imagenet(root: Path) -> None:
+    for folder, shots in (("train", 2), ("val", 1)):
+        names = [f"{wnid}/{wnid}_{shot}.JPEG" for wnid in ("n02", "n01") for shot in range(shots)]
+        write_images(*(root / folder / name for name in names))
+
+
 CUB = {"train": Count(4, 2), "test": Count(2, 1)}
 CARS = {"train": Count(4, 2), "test": Count(4, 2)}
 SOP = {"train": Count(4, 2), "test": Count(2, 1)}
+CUB_CLASSES = {"train": Count(3, 3), "test": Count(3, 3)}
+MIT = {"train": Count(4, 2), "test": Count(4, 2)}
+IMAGENET = {"train": Count(4, 2), "test": Count(2, 2)}
 INSHOP = {"train": Count(2, 1), "query": Count(1, 1), "gallery": Count(1, 1)}
 
 
@@ -84,6 +113,8 @@ def test_the_table_has_the_published_counts() -> None:
     classes = {
         name: sum(count.classes for count in known.counts.values()) for name, known in DATASETS.items()
     }
+    # The published totals: CUB's 11,788 images again, 80 and 20 photos a room, and the challenge of 2012.
+    assert (totals["cub200_classes"], totals["mit67"], totals["imagenet"]) == (11_788, 67 * 100, 1_331_167)
     assert (classes["cub200"], classes["cars196"], classes["sop"]) == (200, 196, 22_634)
     assert classes["inshop"] == 3_997 + 2 * 3_985  # of 7,982 items
 
@@ -131,6 +162,45 @@ def test_in_shop_has_queries_and_a_gallery(tmp_path: Path, partition: str, image
     assert dataset.default_split == "query/gallery"
 
 
+@pytest.mark.parametrize("nested", ["", "CUB_200_2011"])
+def test_birds_are_classified_by_the_authors_split(tmp_path: Path, nested: str) -> None:
+    root = tmp_path / nested
+    root.mkdir(exist_ok=True)
+    make_cub(root)
+    # Ids 1 to 6 are of classes 101, 1, 100, 101, 1, 100.
+    flags = {1: 1, 2: 0, 3: 0, 4: 0, 5: 1, 6: 1}
+    (root / "train_test_split.txt").write_text("".join(f"{i} {flag}\n" for i, flag in flags.items()))
+    dataset = cub200_classes.read(tmp_path, CUB_CLASSES)
+    assert [path.parent.name[:3] + path.name for path in dataset.subset("train").paths] == [
+        "1011.jpg",
+        "0012.jpg",
+        "1002.jpg",
+    ]
+    assert dataset.subset("train").classes == dataset.subset("test").classes
+    (root / "train_test_split.txt").write_text("1 1\n2 yes\n")
+    with pytest.raises(DataError, match=r"train_test_split.txt: image 2 must have 1 \(training\) or 0"):
+        cub200_classes.read(tmp_path, CUB_CLASSES)
+
+
+def test_rooms_are_those_of_the_lists(tmp_path: Path) -> None:
+    make_mit(tmp_path)
+    dataset = mit67.read(tmp_path, MIT)
+    assert labels(dataset, "train") == ["bar", "bar", "attic", "attic"]
+    assert dataset.subset("test").paths[3] == tmp_path / "Images" / "attic" / "a room 4.jpg"
+    assert all(record.path.is_file() and record.path.stem != "unused" for record in dataset.records)
+    (tmp_path / "TestImages.txt").write_text("bar/a room 3.jpg\nattic.jpg\n")
+    with pytest.raises(DataError, match="CLASS/IMAGE expected, 'attic"):
+        mit67.read(tmp_path, MIT)
+
+
+def test_imagenet_is_scored_on_its_validation_images(tmp_path: Path) -> None:
+    make_imagenet(tmp_path)
+    dataset = imagenet.read(tmp_path, IMAGENET)
+    assert labels(dataset, "test") == ["n01", "n02"]
+    assert dataset.subset("test").paths[0] == tmp_path / "val" / "n01" / "n01_0.JPEG"
+    assert dataset.subset("train").classes == ("n01", "n02")
+
+
 @pytest.mark.parametrize(
     ("make", "read", "counts", "split", "source"),
     [
@@ -138,6 +208,9 @@ def test_in_shop_has_queries_and_a_gallery(tmp_path: Path, partition: str, image
         (make_cars, cars196.read, CARS, "train", "cars_annos.mat"),
         (make_sop, sop.read, SOP, "test", "Ebay_test.txt"),
         (make_inshop, inshop.read, INSHOP, "gallery", "list_eval_partition.txt"),
+        (make_cub, cub200_classes.read, CUB_CLASSES, "train", "train_test_split.txt"),
+        (make_mit, mit67.read, MIT, "test", "TestImages.txt"),
+        (make_imagenet, imagenet.read, IMAGENET, "test", "val"),
     ],
 )
 def test_a_wrong_count_names_the_file_and_both_counts(
@@ -168,6 +241,9 @@ def test_a_wrong_count_names_the_file_and_both_counts(
         (make_cars, cars196.read, CARS, "cars_annos.mat"),
         (make_sop, sop.read, SOP, "Ebay_train.txt"),
         (make_inshop, inshop.read, INSHOP, "Eval/list_eval_partition.txt"),
+        (make_cub, cub200_classes.read, CUB_CLASSES, "train_test_split.txt"),
+        (make_mit, mit67.read, MIT, "TrainImages.txt"),
+        (make_mit, mit67.read, MIT, "Images/bar/a room 3.jpg"),
     ],
 )
 def test_a_missing_file_is_named(
@@ -219,8 +295,9 @@ def test_a_known_set_that_is_absent_says_where_it_belongs(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HDHE_DATA", str(tmp_path))
-    with pytest.raises(DataError, match=f"{tmp_path / name}; unpack it there"):
+    folder = tmp_path / ("cub200" if name == "cub200_classes" else name)
+    with pytest.raises(DataError, match=f"data set {name} is not at {folder}; unpack it there"):
         open_dataset(name)
-    (tmp_path / name).mkdir()
+    folder.mkdir()
     with pytest.raises(DataError, match="is missing"):
         open_dataset(name)
