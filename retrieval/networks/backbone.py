@@ -34,6 +34,8 @@ class BackboneView:
         copied).
     pixels: side of the square image the weights were trained for.
     mean, std: channel statistics of the pixels (scaled to 0..1) that the weights expect.
+    hidden: the linear layer and its activation that some families have between the pooling and the published logits;
+        classification networks alone keep it.
     """
 
     stem: nn.Module
@@ -43,6 +45,7 @@ class BackboneView:
     pixels: int
     mean: Triple
     std: Triple
+    hidden: nn.Sequential | None = None
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -58,6 +61,8 @@ class Backbone:
     build: makes the published network with random weights; view: names its parts.
     imagenet: fetches the published ImageNet state dict (network access or an installed package).
     unused: prefixes of the keys of that state dict which belong to its classifier.
+    logits: the key, without `.weight`, of the classifier's last layer. hidden: of the layer before it, where the view
+        has one.
     rename: from a published key to ours.
     """
 
@@ -67,6 +72,8 @@ class Backbone:
     view: Callable[[nn.Module, Backbone], BackboneView]
     imagenet: Callable[[], dict[str, Tensor]]
     unused: tuple[str, ...]
+    logits: str
+    hidden: str | None = None
     rename: Callable[[str], str] = str
     pixels: int = 224
     mean: Triple = IMAGENET_MEAN
@@ -106,7 +113,10 @@ class Backbone:
 
 
 def output_channels(block: nn.Module) -> int:
-    """Channels that leave a block: those of its last batch normalisation, which every block here ends in."""
+    """Channels that leave a block: those of its last batch normalisation, which every block of a backbone ends in.
+
+    The blocks of wide ResNets end in a convolution that keeps them.
+    """
     norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
     return norms[-1].num_features
 

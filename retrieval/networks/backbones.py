@@ -6,9 +6,11 @@ from retrieval.errors import NetworkError
 from retrieval.networks.backbone import Backbone
 from retrieval.networks.efficientnet_lite import EFFICIENTNET_LITES
 from retrieval.networks.mobilenet import MOBILENETS
+from retrieval.networks.mobilenet_v1 import MOBILENET_V1
+from retrieval.networks.mobilenet_v2 import MOBILENET_V2
 from retrieval.networks.resnet import RESNETS
 
-_ROWS = {row.name: row for row in (*RESNETS, *EFFICIENTNET_LITES, *MOBILENETS)}
+_ROWS = {row.name: row for row in (*RESNETS, *EFFICIENTNET_LITES, MOBILENET_V1, MOBILENET_V2, *MOBILENETS)}
 
 BACKBONES: tuple[str, ...] = tuple(_ROWS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from retrieval.networks.ensemble import build_ensemble
@@ -27,16 +28,21 @@ class NetworkCost:
 
 def cost(spec: EnsembleSpec, pixels: int | None = None) -> NetworkCost:
     """Cost at an image size, by default the backbone's own. Raises NetworkError for a spec that cannot be built."""
-    with torch.device("meta"), torch.no_grad():
+    with torch.device("meta"):
         network = build_ensemble(spec, weights=None).eval()
-        side = network.pixels if pixels is None else pixels
-        counter = FlopCounterMode(display=False)
-        with counter:
-            network(torch.empty(1, 3, side, side))
+    side = network.pixels if pixels is None else pixels
     return NetworkCost(
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        # The counter takes a multiply and an add for two operations.
-        gmacs=counter.get_total_flops() / 2 / 1e9,
+        gmacs=multiply_adds(network, side) / 1e9,
         embedding_size=network.embedding_size,
         pixels=side,
     )
+
+
+def multiply_adds(network: nn.Module, pixels: int) -> float:
+    """Of convolutions and linear layers, for one image, of a network on the meta device in evaluation mode."""
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        network(torch.empty(1, 3, pixels, pixels, device="meta"))
+    # The counter takes a multiply and an add for two operations.
+    return counter.get_total_flops() / 2

@@ -167,6 +167,7 @@ EFFICIENTNET_LITES = (
         view,
         imagenet,
         unused=("_fc.",),
+        logits="_fc",
         rename=rename,
         mean=MEAN,
         std=STD,

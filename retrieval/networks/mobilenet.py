@@ -19,7 +19,8 @@ from retrieval.networks.backbone import Backbone, BackboneView
 
 def view(network: nn.Module, backbone: Backbone) -> BackboneView:
     """First convolution as stem, the inverted residuals as blocks, the last 1x1 convolution as tail."""
-    stem, *blocks, tail = cast(MobileNetV3, network).features
+    net = cast(MobileNetV3, network)
+    stem, *blocks, tail = net.features
     ends = list(accumulate(backbone.blocks))
     return BackboneView(
         stem=stem,
@@ -29,6 +30,7 @@ def view(network: nn.Module, backbone: Backbone) -> BackboneView:
         pixels=backbone.pixels,
         mean=backbone.mean,
         std=backbone.std,
+        hidden=net.classifier[:2],
     )
 
 
@@ -43,7 +45,16 @@ def _row(
     def imagenet() -> dict[str, Tensor]:
         return dict(weights.get_state_dict(progress=False, check_hash=True, weights_only=True))
 
-    return Backbone(name, blocks, build, view, imagenet, unused=("classifier.",))
+    return Backbone(
+        name,
+        blocks,
+        build,
+        view,
+        imagenet,
+        unused=("classifier.",),
+        logits="classifier.3",
+        hidden="classifier.0",
+    )
 
 
 MOBILENETS = (

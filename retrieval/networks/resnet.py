@@ -55,7 +55,7 @@ def _row(
     def imagenet() -> dict[str, Tensor]:
         return dict(weights.get_state_dict(progress=False, check_hash=True, weights_only=True))
 
-    return Backbone(name, blocks, build, view, imagenet, unused=("fc.",))
+    return Backbone(name, blocks, build, view, imagenet, unused=("fc.",), logits="fc")
 
 
 RESNETS = (

@@ -17,35 +17,46 @@ from retrieval.networks.backbone import Backbone
 Weights: TypeAlias = Literal["imagenet"] | Path | None
 
 
-def load_weights(network: nn.Module, backbone: Backbone, weights: Weights) -> None:
-    """Fill a backbone's published network, in place; None leaves its random weights.
+def load_weights(network: nn.Module, backbone: Backbone, weights: Weights) -> dict[str, Tensor]:
+    """Fill a backbone's published network, in place, but for its classifier; None leaves its random weights.
 
-    A file holds the state dict under its publisher's keys (torchvision's, or those of
-    efficientnet-lite-pytorch); what belongs to the classifier may be there or not. Raises NetworkError when
-    it cannot be had, read or fitted.
+    A file holds the state dict under its publisher's keys (torchvision's, those of efficientnet-lite-pytorch, of
+    MobileNet V1 those of `mobilenet_v1`); what belongs to the classifier may be there or not, and is returned as it is.
+    Raises NetworkError when it cannot be had, read or fitted.
     """
     if weights is None:
-        return
+        return {}
     if isinstance(weights, Path):
         state, source = read_state_dict(weights), str(weights)
     else:
         state, source = imagenet_state_dict(backbone), f"the ImageNet weights of {backbone.name}"
+    classifier = {key: value for key, value in state.items() if key.startswith(backbone.unused)}
+    given = {backbone.rename(key): value for key, value in state.items() if key not in classifier}
+    fill(network, given, name=backbone.name, source=source, except_for=backbone.unused)
+    return classifier
+
+
+def fill(
+    network: nn.Module, given: dict[str, Tensor], *, name: str, source: str, except_for: tuple[str, ...]
+) -> None:
+    """Load a state dict, in place. name: of the network; source: of the tensors, for messages.
+
+    except_for: prefixes of keys of the network's that are not given, and keep their values. Raises NetworkError for
+    keys that are missing or unknown and for shapes that do not fit.
+    """
     own = network.state_dict()
-    given = {
-        backbone.rename(key): value for key, value in state.items() if not key.startswith(backbone.unused)
-    }
-    wanted = {key for key in own if not key.startswith(backbone.unused)}
+    wanted = {key for key in own if not key.startswith(except_for)}
     # Files written by old versions of torch lack this counter, which nothing here reads.
     missing = {key for key in wanted - given.keys() if not key.endswith("num_batches_tracked")}
     if missing or given.keys() - wanted:
         raise NetworkError(
-            f"{source} does not hold a {backbone.name}: {_list('missing', missing)}, "
+            f"{source} does not hold a {name}: {_list('missing', missing)}, "
             f"{_list('unknown', given.keys() - wanted)}"
         )
     for key, value in given.items():
         if value.shape != own[key].shape:
             raise NetworkError(
-                f"{source} does not hold a {backbone.name}: {key} has shape {tuple(value.shape)}, "
+                f"{source} does not hold a {name}: {key} has shape {tuple(value.shape)}, "
                 f"not {tuple(own[key].shape)}"
             )
     network.load_state_dict(given, strict=False)
