@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from retrieval.networks import Ensemble
+N = TypeVar("N", bound=nn.Module)
 
 
-class WeightAverage:
+class WeightAverage(Generic[N]):
     """The exponential average of a network's parameters and batch-norm statistics over training steps.
 
     Early on the decay is held below (1 + t) / (10 + t), so that the first weights are soon forgotten. Saved and
     restored with the checkpoint by `state_dict` and `load_state_dict`.
     """
 
-    def __init__(self, network: Ensemble, decay: float) -> None:
+    def __init__(self, network: N, decay: float) -> None:
         self._decay = decay
         self._average = AveragedModel(network, multi_avg_fn=self._blend, use_buffers=True)
 
     @property
-    def network(self) -> Ensemble:
+    def network(self) -> N:
         """The averaged network."""
-        return cast(Ensemble, self._average.module)
+        return cast(N, self._average.module)
 
     def update(self, network: nn.Module) -> None:
         """Take in the weights after a step."""

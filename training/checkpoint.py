@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -29,8 +29,8 @@ class Progress:
     """Where a run stands, and the sums of the epoch it is in.
 
     epoch, step: the next step to take, counted from 0. data: digest of the training images' names and labels.
-    loss, images, correct, seconds: sums over the steps of this epoch; correct has one count per head, NaN where it
-    knows no classes.
+    loss, images, correct, seconds, parts: sums over the steps of this epoch; correct has one count per head, NaN where
+    it knows no classes, parts one sum per term of distillation.
     thrown_away: seconds of this epoch's trials that did not count.
     best_epoch, best_recall: the best validated epoch so far, counted from 1, with keep: best.
     """
@@ -43,14 +43,29 @@ class Progress:
     correct: list[float] = field(default_factory=list)
     seconds: float = 0.0
     thrown_away: float = 0.0
+    parts: dict[str, float] = field(default_factory=dict)
     best_epoch: int | None = None
     best_recall: float = -1.0
+
+    def add(
+        self, loss: float, images: int, correct: list[float], parts: Mapping[str, float] | None = None
+    ) -> None:
+        """Count a step in. loss and parts: sums over its images."""
+        self.loss += loss
+        self.images += images
+        # Empty before the epoch's first step where the number of heads is not known beforehand.
+        self.correct = [
+            before + hit for before, hit in zip(self.correct or [0.0] * len(correct), correct, strict=True)
+        ]
+        for name, part in (parts or {}).items():
+            self.parts[name] = self.parts.get(name, 0.0) + part
 
     def start_epoch(self, epoch: int, heads: int) -> None:
         """Move to the beginning of an epoch with empty sums."""
         self.thrown_away = self.thrown_away + self.seconds if epoch == self.epoch else 0.0
         self.epoch, self.step = epoch, 0
         self.loss, self.images, self.correct, self.seconds = 0.0, 0, [0.0] * heads, 0.0
+        self.parts = {}
 
 
 def save_checkpoint(folder: Path, accelerator: Accelerator, progress: Progress) -> None:

@@ -1,14 +1,18 @@
-"""`hdhe train` and `hdhe study`."""
+"""`hdhe train`, `hdhe distill` and `hdhe study`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from retrieval.errors import UserError
 from training.studies.command import study
+
+if TYPE_CHECKING:
+    from training.sections.section import RunSection
 
 
 def train(
@@ -40,7 +44,6 @@ def train(
     # Imported here, so that `hdhe --help` does not wait for torch.
     from training.dry_run import dry_run as try_out
     from training.dry_run_report import lines_of
-    from training.failure import TrainingFailedError
     from training.loop import train as train_recipe
     from training.recipe_file import load_recipe
 
@@ -51,19 +54,56 @@ def train(
         for line in lines_of(try_out(loaded, lambda line: typer.echo(line, err=True)), loaded):
             typer.echo(line)
         return
-    folder = out or Path("runs") / loaded.name
+    _run(lambda folder, report: train_recipe(loaded, folder, resume=resume, report=report), loaded, out)
+
+
+def distill(
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            help="A recipe file, or the name of a packaged one: cifar10_ab, cars196_dev_student, ..."
+        ),
+    ],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Replace one value of the recipe: teacher.model=runs/teacher/bundle. Repeatable.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder; default: runs/NAME OF THE RECIPE.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+) -> None:
+    """Teach a light student what a trained network knows; leaves a run folder with the student in its bundle/."""
+    # Imported here, so that `hdhe --help` does not wait for torch.
+    from training.distillation.loop import distill as distill_recipe
+    from training.distillation.recipe import DistillationRecipe
+    from training.recipe_file import load_recipe_of
+
+    loaded = load_recipe_of(DistillationRecipe, recipe, set_ or ())
+    _run(lambda folder, report: distill_recipe(loaded, folder, resume=resume, report=report), loaded, out)
+
+
+def _run(job: Callable[[Path, Callable[[str], None]], Path], recipe: RunSection, out: Path | None) -> None:
+    """Do a run in its folder, print where its model is, and turn what may stop it into exit codes."""
+    from training.failure import TrainingFailedError
+
     try:
-        train_recipe(loaded, folder, resume=resume, report=lambda line: typer.echo(line, err=True))
+        model = job(out or Path("runs") / recipe.name, lambda line: typer.echo(line, err=True))
     except TrainingFailedError as error:
         typer.echo(f"hdhe: {error}", err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
         typer.echo("hdhe: stopped; the same command with --resume goes on from the last checkpoint", err=True)
         raise typer.Exit(130) from None
-    typer.echo(folder / "bundle")
+    typer.echo(model)
 
 
 def register(app: typer.Typer) -> None:
     """Add this package's commands to the front door."""
     app.command("train")(train)
+    app.command("distill")(distill)
     app.command("study")(study)

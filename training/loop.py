@@ -194,9 +194,7 @@ def train(
                     recipe.optimiser.lr, out, f"the loss became {total} in epoch {epoch + 1}, step {step + 1}"
                 )
             progress.step = step + 1
-            progress.loss += total
-            progress.images += len(batches[step])
-            progress.correct = [before + hit for before, hit in zip(progress.correct, hits, strict=True)]
+            progress.add(total, len(batches[step]), hits)
             progress.seconds += time.monotonic() - started
             if due_sum and progress.step < len(batches):
                 check_finite(model, recipe.optimiser.lr, out)

@@ -5,6 +5,7 @@ Source: Ro & Choi, "Heterogeneous Double-Head Ensemble for Deep Metric Learning"
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import cast
@@ -139,12 +140,7 @@ class Ensemble(nn.Module):
         """
         mirrored = self.spec.mirror if mirror is None else mirror
         views = torch.cat([images, images.flip(-1)]) if mirrored else images
-        features = [F.normalize(feature.float(), dim=1) for feature in self(views)]
-        embeddings = torch.cat(features, dim=1)
-        if mirrored:
-            plain, flipped = embeddings.chunk(2)
-            embeddings = plain + flipped
-        return F.normalize(embeddings, dim=1)
+        return join(self(views), mirror=mirrored)
 
     def parameter_blocks(self) -> list[ParameterBlock]:
         """Every parameter exactly once, trunk first, each part from the input on.
@@ -180,6 +176,18 @@ class Ensemble(nn.Module):
         if within[0] == "attention":
             return head, self.backbone.number(GROUPS.index(self.spec.share_until) + 1, 0)
         return head, self.backbone.number(*self.backbone.locate(self.spec.heads[head].last_block))
+
+
+def join(features: Sequence[Tensor], *, mirror: bool) -> Tensor:
+    """From each head's features float[m, d_h] to embeddings: unit vectors float32[n, sum of d_h].
+
+    mirror: whether m = 2n, the second half being those of the mirrored images.
+    """
+    embeddings = torch.cat([F.normalize(feature.float(), dim=1) for feature in features], dim=1)
+    if mirror:
+        plain, flipped = embeddings.chunk(2)
+        embeddings = plain + flipped
+    return F.normalize(embeddings, dim=1)
 
 
 def build_ensemble(spec: EnsembleSpec, *, weights: Weights) -> Ensemble:

@@ -109,7 +109,8 @@ class MethodRow:
     the term; may raise UserError. weight: the authors'. stage: `initialise` before the student sees a label, `train`
     with the class loss, or in both. needs: what the networks must give. position: where features are taken, for
     methods that take some. settings, choices: numbers and words that a recipe may change; no name is in both.
-    teacher_trains: whether the authors let the teacher's batch norms use the batch's statistics in that stage.
+    prepares: whether its term has a `preparation`, and so needs the stage of that name. teacher_trains: whether the
+    authors let the teacher's batch norms use the batch's statistics in that stage.
     """
 
     name: str
@@ -121,6 +122,7 @@ class MethodRow:
     position: Position | None = None
     settings: Mapping[str, Setting] = field(default_factory=dict)
     choices: Mapping[str, Choice] = field(default_factory=dict)
+    prepares: bool = False
     teacher_trains: bool = False
 
     def resolve(self, given: Mapping[str, object]) -> tuple[dict[str, Value], dict[str, str]]:

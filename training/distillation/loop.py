@@ -1,0 +1,245 @@
+"""Distillation, from a recipe to a trained student, in one straight line.
+
+As in `training.loop`, everything random is a function of (seed, epoch, step), and a checkpoint holds the rest: a run
+that was killed at any moment and resumed ends with the weights that it would have had.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from retrieval.errors import UserError
+from retrieval.networks import Ensemble
+from retrieval.progress import track
+from retrieval.transforms import Preprocessing
+from training.averaging import WeightAverage
+from training.batches import ImageSource, step_seed
+from training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from training.data import digest
+from training.device import open_accelerator
+from training.distillation.data import open_parts
+from training.distillation.distiller import Distiller, use_batch_statistics
+from training.distillation.groups import freeze_student, rate_groups_of
+from training.distillation.metrics import DistillationMetrics, draw_distillation
+from training.distillation.opening import build_student, build_terms, open_teacher
+from training.distillation.recipe import DistillationRecipe
+from training.distillation.result import export, score
+from training.distillation.stages import batch_statistics, stage_at, stages_of
+from training.distillation.views import Views
+from training.failure import check_finite, failed
+from training.freezing import hold
+from training.learner import build_objective
+from training.metrics import MetricsLog
+from training.optimiser import build_optimiser
+from training.run_folder import RunFolder
+from training.sampling.check import check_sampling
+from training.sampling.order import batch_order
+
+
+def distill(
+    recipe: DistillationRecipe,
+    out: Path,
+    *,
+    resume: bool = False,
+    report: Callable[[str], None] | None = None,
+) -> Path:
+    """Train a student and return the folder of its model, `out`/bundle: a bundle, or a classifier to teach others.
+
+    out: a new folder, or with resume the folder of a run of the same recipe; a finished run is returned as it is.
+    report: takes a line for people now and then. Raises UserError for what the user can put right, and
+    TrainingFailedError when the loss stops being finite; the folder then keeps its last good checkpoint.
+    """
+    report = report or _say_nothing
+    folder = RunFolder(out)
+    accelerator = open_accelerator(recipe.precision, idle_parameters=True)
+    first, processes = accelerator.is_main_process, accelerator.num_processes
+    device = accelerator.device
+    if first:
+        folder.open(recipe, resume=resume)
+    else:
+        report = _say_nothing
+    accelerator.wait_for_everyone()
+    if folder.finished:
+        report(f"{out} is finished; its model is {folder.bundle}")
+        return folder.bundle
+
+    # Teacher, data, student
+    teacher = open_teacher(recipe)
+    training, scored = open_parts(recipe, report)
+    if recipe.task == "retrieval":
+        check_sampling(recipe.loss.names, recipe.sampler, recipe.batch, training.labels, training.classes)
+    torch.manual_seed(recipe.seed)
+    student = build_student(recipe, len(training.classes))
+    network = student.network
+    terms = build_terms(recipe, teacher, student, training.classes)
+    objective = None
+    if isinstance(network, Ensemble):
+        objective = build_objective(recipe.loss, network, len(training.classes), seed=recipe.seed)
+    model = Distiller(
+        student,
+        None if teacher is None else teacher.side.to(device),
+        terms,
+        objective=objective,
+        class_weight=recipe.class_weight,
+    ).to(memory_format=torch.channels_last)
+    held = freeze_student(recipe, network)
+
+    # Images
+    preprocessing = Preprocessing(recipe.images.scored_side, recipe.images.resize, network.mean, network.std)
+    views = Views(recipe.images, preprocessing, None if teacher is None else teacher.preprocessing)
+    room, threads = int(recipe.machine.cache_gb * 2**30), recipe.machine.threads
+    images = ImageSource(
+        training.paths, views.source, cache_bytes=room, workers=threads, label="training images"
+    )
+    test_images = None
+    if scored is not None:
+        left = room - images.cached_bytes
+        test_images = ImageSource(
+            scored.paths, preprocessing, cache_bytes=left, workers=threads, label="scored images"
+        )
+    labels = torch.from_numpy(training.labels)
+
+    # Optimiser
+    optimiser = build_optimiser(rate_groups_of(model, recipe.optimiser), recipe.optimiser)
+    rates = [group["base_lr"] for group in optimiser.param_groups]
+    learner, optimiser = accelerator.prepare(model, optimiser)
+    average = None
+    if recipe.schedule.average is not None:
+        average = WeightAverage(network, recipe.schedule.average)
+        accelerator.register_for_checkpointing(average)
+    result = network if average is None else average.network
+
+    # Where we stand
+    stages = stages_of(recipe)
+    epochs = stages[-1].end
+    names = ["labels", *(term.name for term in terms)]
+    progress = load_checkpoint(folder.checkpoints, accelerator, report) if resume else None
+    if progress is None:
+        progress = Progress(data=digest(training))
+        progress.start_epoch(0, heads=0)
+    elif progress.data != digest(training):
+        raise UserError(
+            f"the images of {training.name} are not those that {out} was started with; give another --out"
+        )
+    log = MetricsLog(folder, epochs_done=progress.epoch) if first else None
+    report(
+        f"{recipe.name}: {len(training):,} images of {len(training.classes)} classes, student of "
+        f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters, {device}, "
+        + " + ".join(f"{stage.section.epochs} epochs {stage.name}" for stage in stages)
+        + (f", going on in epoch {progress.epoch + 1}" if resume else "")
+    )
+
+    saved_at = time.monotonic()
+    while progress.epoch < epochs:
+        epoch = progress.epoch
+        stage = stage_at(stages, epoch)
+        learner.train()
+        hold(held)
+        if teacher is not None:
+            use_batch_statistics(teacher.side, on=batch_statistics(recipe, stage.name))
+        if epoch == stage.first and progress.step == 0:
+            # Each stage begins with an optimiser that remembers nothing.
+            optimiser.state.clear()
+        for group, rate in zip(optimiser.param_groups, rates, strict=True):
+            group["base_lr"] = rate if stage.lr is None else stage.lr
+        batches = batch_order(
+            recipe.sampler,
+            training.labels,
+            recipe.batch,
+            None,
+            seed=recipe.seed,
+            epoch=epoch,
+            least=2 * processes,
+        )
+        own = [np.array_split(batch, processes)[accelerator.process_index] for batch in batches]
+        coming = zip(range(progress.step, len(batches)), images.batches(own[progress.step :]), strict=True)
+        for step, pixels in track(
+            coming, total=len(batches) - progress.step, label=f"epoch {epoch + 1}/{epochs}", unit="batch"
+        ):
+            started = time.monotonic()
+            seed = step_seed(recipe.seed, epoch, step, accelerator.process_index)
+            torch.manual_seed(seed)
+            position = epoch + step / len(batches)
+            for group in optimiser.param_groups:
+                group["lr"] = group["base_lr"] * stage.rate_factor(position)
+
+            seen, shown = views.make(pixels, device, seed=seed, for_teacher=bool(terms))
+            targets = labels[own[step]].to(device)
+            losses = learner(seen, shown, targets, stage.name, stage.progress(position))
+            # Gradients are averaged over processes, whose shares of a batch may differ by an image.
+            accelerator.backward(losses.total * (len(targets) * processes / len(batches[step])))
+            if recipe.optimiser.clip_value is not None:
+                accelerator.clip_grad_value_(model.parameters(), recipe.optimiser.clip_value)
+            optimiser.step()
+            optimiser.zero_grad()
+            if average is not None and stage.name == "main":
+                average.update(network)
+
+            due = first and _due(recipe.machine.checkpoint_minutes, saved_at)
+            said = torch.tensor([float(due)], device=device)
+            sums = torch.cat([said, losses.parts * len(targets), losses.right])
+            due_sum, *counts = accelerator.reduce(sums).tolist()
+            parts, hits = counts[: len(names)], counts[len(names) :]
+            if not math.isfinite(sum(parts)):
+                worst = next(name for name, part in zip(names, parts, strict=True) if not math.isfinite(part))
+                what = f"the loss of {worst} became {sum(parts)} in epoch {epoch + 1}, step {step + 1}"
+                raise failed(recipe.optimiser.lr, out, what)
+            progress.add(sum(parts), len(batches[step]), hits, dict(zip(names, parts, strict=True)))
+            progress.step = step + 1
+            progress.seconds += time.monotonic() - started
+            if due_sum and progress.step < len(batches):
+                check_finite(model, recipe.optimiser.lr, out)
+                save_checkpoint(folder.checkpoints, accelerator, progress)
+                saved_at = time.monotonic()
+        check_finite(model, recipe.optimiser.lr, out)
+
+        # Score and note the epoch
+        if log is not None:
+            reached = None
+            last = epoch + 1 == epochs
+            if (
+                test_images is not None
+                and scored is not None
+                and ((epoch + 1) % recipe.score.every == 0 or last)
+            ):
+                reached = score(recipe, result, scored, test_images, preprocessing, accelerator)
+            metrics = DistillationMetrics(
+                epoch=epoch + 1,
+                stage=stage.name,
+                loss=progress.loss / progress.images,
+                parts={name: value / progress.images for name, value in progress.parts.items() if value},
+                accuracy=[None if math.isnan(hits) else hits / progress.images for hits in progress.correct],
+                rates={group["name"]: group["lr"] for group in optimiser.param_groups},
+                images_per_second=progress.images / progress.seconds,
+                seconds=progress.seconds,
+                score=reached,
+            )
+            log.add(metrics)
+            report(metrics.in_words(epochs))
+        progress.start_epoch(epoch + 1, heads=0)
+        save_checkpoint(folder.checkpoints, accelerator, progress)
+        saved_at = time.monotonic()
+
+    # Export
+    if log is not None:
+        draw_distillation(log.lines, folder.curves, title=recipe.name)
+        log.close()
+        scores = [log.lines[-1]["score"]] if log.lines[-1]["score"] is not None else []
+        export(recipe, folder.bundle, result, preprocessing, training.classes, teacher, scores)
+        report(f"the student is {folder.bundle}")
+    accelerator.wait_for_everyone()
+    return folder.bundle
+
+
+def _say_nothing(line: str) -> None:
+    pass
+
+
+def _due(minutes: float | None, saved_at: float) -> bool:
+    return minutes is not None and time.monotonic() - saved_at >= 60 * minutes

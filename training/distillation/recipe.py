@@ -1,0 +1,133 @@
+"""What a run of distillation is: every choice, as checked values, in a YAML file like that of fine-tuning.
+
+A run has a teacher that does not change, a student, and up to three stages: `prepare` (a term that must learn something
+from the teacher first), `initialise` (the student learns from the teacher alone), and the main one (with the labels).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from retrieval.errors import UserError
+from training.distillation.sections import (
+    ClassifierSection,
+    EarlyStageSection,
+    MainStageSection,
+    PartOfDataSection,
+    ScoreSection,
+    TeacherSection,
+    TermSection,
+)
+from training.sampling.check import check_batch
+from training.sections.images import ImagesSection
+from training.sections.loss import LossSection
+from training.sections.machine import MachineSection, Precision
+from training.sections.network import NetworkSection
+from training.sections.optimiser import OptimiserSection
+from training.sections.sampler import SamplerSection
+from training.sections.section import Factor, RunSection
+
+Task = Literal["classification", "retrieval"]
+
+
+def _kind(value: Any) -> Task:
+    """Which student is meant, so that a mistake is reported in that one's terms."""
+    named = "network" in value if isinstance(value, dict) else isinstance(value, ClassifierSection)
+    return "classification" if named else "retrieval"
+
+
+Student = Annotated[
+    Annotated[ClassifierSection, Tag("classification")] | Annotated[NetworkSection, Tag("retrieval")],
+    Discriminator(_kind),
+]
+
+
+class DistillationRecipe(RunSection):
+    """One run of distillation. Without a teacher and terms it trains a classifier by its labels, such as a teacher.
+
+    class_weight: of the loss that sees the labels, in the main stage. loss: that loss, for retrieval; a classifier has
+    cross-entropy.
+    """
+
+    packaged: ClassVar[Path] = Path(__file__).parent / "recipes"
+
+    data: PartOfDataSection
+    teacher: TeacherSection | None = None
+    student: Student
+    images: ImagesSection = ImagesSection()
+    batch: Annotated[int, Field(ge=2, le=100_000)] = 128
+    sampler: SamplerSection = SamplerSection()
+    class_weight: Factor = 1.0
+    loss: LossSection = LossSection()
+    terms: tuple[TermSection, ...] = ()
+    prepare: EarlyStageSection | None = None
+    initialise: EarlyStageSection | None = None
+    schedule: MainStageSection = MainStageSection()
+    optimiser: OptimiserSection = OptimiserSection()
+    score: ScoreSection = ScoreSection()
+    precision: Precision = "auto"
+    machine: MachineSection = MachineSection()
+
+    @property
+    def task(self) -> Task:
+        """What the student is for."""
+        return _kind(self.student)
+
+    @property
+    def main_terms(self) -> tuple[TermSection, ...]:
+        """The terms of the main stage."""
+        return tuple(term for term in self.terms if term.resolved_stage != "initialise")
+
+    @property
+    def early_terms(self) -> tuple[TermSection, ...]:
+        """The terms of the stage `initialise`."""
+        return tuple(term for term in self.terms if term.resolved_stage != "train")
+
+    @model_validator(mode="after")
+    def _something_to_learn_from(self) -> Self:
+        if self.terms and self.teacher is None:
+            raise ValueError(f"terms need a teacher ({self.terms[0].method} is one); set teacher.model")
+        if self.teacher is not None and not self.terms:
+            raise ValueError("teacher has nothing to teach by; give terms, or leave out teacher")
+        if self.class_weight == 0 and not any(term.resolved_weight for term in self.main_terms):
+            raise ValueError("class_weight is 0 and the main stage has no terms, so nothing is learned in it")
+        return self
+
+    @model_validator(mode="after")
+    def _stages_have_terms(self) -> Self:
+        alone = [term.method for term in self.terms if term.resolved_stage == "initialise"]
+        if self.initialise is None and alone:
+            raise ValueError(
+                f"term {alone[0]} belongs to the stage initialise; set initialise.epochs, or the term's stage to train"
+            )
+        prepared = [term.method for term in self.terms if term.row.prepares]
+        if self.prepare is None and prepared:
+            raise ValueError(
+                f"term {prepared[0]} learns from the teacher before the student does; set prepare.epochs"
+            )
+        if self.prepare is not None and not prepared:
+            raise ValueError("prepare has nothing to do: no term needs it; leave it out")
+        if self.initialise is not None and not self.early_terms:
+            raise ValueError("initialise has no term; leave it out, or set a term's stage to initialise")
+        return self
+
+    @model_validator(mode="after")
+    def _of_the_task(self) -> Self:
+        if self.task == "classification":
+            if self.sampler != SamplerSection():
+                raise ValueError("sampler is for retrieval; a classifier's batches are a plain shuffle")
+            if self.loss != LossSection():
+                raise ValueError("loss is for retrieval; a classifier has cross-entropy")
+            if self.optimiser.block_factors is not None or self.optimiser.stem_factor != 1:
+                raise ValueError("block_factors and stem_factor are for retrieval; a classifier has one rate")
+        elif self.sampler.hard_classes is not None:
+            raise ValueError("sampler.hard_classes goes with hdhe train only; leave it out")
+        else:
+            try:
+                check_batch(self.loss.names, self.sampler, self.batch)
+            except UserError as error:
+                raise ValueError(str(error)) from error
+        return self
