@@ -21,7 +21,7 @@ def correlation_distance(student: Tensor, teacher: Tensor) -> Tensor:
     student = student - student.mean(1, keepdim=True)
     teacher = teacher - teacher.mean(1, keepdim=True)
     lengths = torch.linalg.vector_norm(student, dim=1) * torch.linalg.vector_norm(teacher, dim=1)
-    correlations = (student * teacher).sum(1) / (lengths + 1e-8)
+    correlations: Tensor = (student * teacher).sum(1) / (lengths + 1e-8)
     return 1 - correlations.mean()
 
 
