@@ -1,7 +1,8 @@
 """A trained model on disk: a folder that can be read by people, checked, and loaded without unpickling.
 
     BUNDLE/
-      model.json            format version, network spec, preprocessing, embedding size, recipe, scores, fingerprint
+      model.json            format version, network spec, preprocessing, embedding size, recipe, scores, fingerprint;
+                            of a student that shares a teacher's space, that teacher's fingerprint as `space`
       weights.safetensors   the network's state dict
 
 A bundle is written into a folder beside the target and renamed, so a crash while a new one is made leaves
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -41,13 +43,16 @@ from retrieval.transforms import Preprocessing
 
 FORMAT_VERSION = 1
 
+FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+
 
 @dataclass(frozen=True)
 class Bundle:
     """A network ready to embed, and what is known of it.
 
     network: in eval mode. fingerprint: 64 hexadecimal digits. recipe: what it was trained with ({} if it was not).
-    scores: what it reached and on what. pretraining: the weights that training started from.
+    scores: what it reached and on what. pretraining: the weights that training started from. space: fingerprint of the
+    model in whose space its embeddings lie, of a student that was trained for that; None: a space of its own.
     """
 
     network: Ensemble
@@ -56,11 +61,18 @@ class Bundle:
     recipe: dict[str, Any]
     scores: list[dict[str, Any]]
     pretraining: str
+    space: str | None = None
 
     @property
     def embedding_size(self) -> int:
         """Length of an embedding."""
         return self.network.embedding_size
+
+    def embeds_for(self, fingerprint: str) -> bool:
+        """Whether its embeddings may be compared with those of the model of this fingerprint: the same, or one in whose
+        space it was trained to embed.
+        """
+        return fingerprint in (self.fingerprint, self.space)
 
 
 def fingerprint_of(spec: dict[str, Any], preprocessing: dict[str, Any], weights: dict[str, Tensor]) -> str:
@@ -82,8 +94,12 @@ def save_bundle(
     recipe: dict[str, Any],
     scores: list[dict[str, Any]],
     pretraining: str,
+    space: str | None = None,
 ) -> str:
-    """Write a bundle, replacing one that is there; returns its fingerprint. Raises BundleError on a full disk."""
+    """Write a bundle, replacing one that is there; returns its fingerprint. Raises BundleError on a full disk.
+
+    space: as of `Bundle`.
+    """
     spec = spec_to_dict(network.spec)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     fingerprint = fingerprint_of(spec, preprocessing.to_dict(), weights)
@@ -97,6 +113,8 @@ def save_bundle(
         "scores": scores,
         "recipe": recipe,
     }
+    if space is not None:
+        document["space"] = space
     if folder.exists() and not (folder / "model.json").is_file() and any(folder.iterdir()):
         raise BundleError(f"{folder} holds something else than a model bundle; choose another folder")
     try:
@@ -131,7 +149,9 @@ def load_bundle(where: Path | str) -> Bundle:
         spec = spec_from_dict(document["spec"])
         preprocessing = Preprocessing.from_dict(document["preprocessing"])
         recorded, recipe, scores = document["fingerprint"], document["recipe"], document["scores"]
-        pretraining = document["pretraining"]
+        pretraining, space = document["pretraining"], document.get("space")
+        if space is not None and not (isinstance(space, str) and FINGERPRINT.fullmatch(space)):
+            raise ValueError(f"space must be a fingerprint; got {space!r}")
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(
             f"{folder / 'model.json'} is damaged ({error!r}); export the bundle again"
@@ -153,7 +173,7 @@ def load_bundle(where: Path | str) -> Bundle:
         raise BundleError(
             f"{folder} was changed after it was written (its fingerprint differs); export it again"
         )
-    return Bundle(network.eval(), preprocessing, fingerprint, recipe, scores, pretraining)
+    return Bundle(network.eval(), preprocessing, fingerprint, recipe, scores, pretraining, space)
 
 
 def _untuned(preset: str, backbone: str, pixels: str | None = None) -> Bundle:

@@ -22,6 +22,7 @@ from retrieval.bundle import Bundle, load_bundle, save_bundle
 from retrieval.embedder import Embedder, ImageSource
 from retrieval.errors import ImageError
 from retrieval.images import thumbnail_jpeg
+from retrieval.query_model import load_query_model
 from retrieval.read_ahead import read_ahead
 
 THUMBNAIL_PIXELS = 256
@@ -43,11 +44,19 @@ class GalleryImage:
 
 @dataclass(frozen=True)
 class Gallery:
-    """A collection and the embedder of the model that filled it."""
+    """A collection and the embedder of the model that filled it, which every item is embedded by. query_embedder: of
+    another model in the same space, which queries are embedded by; None: they are embedded by the same one.
+    """
 
     folder: Path
     collection: Collection
     embedder: Embedder
+    query_embedder: Embedder | None = None
+
+    @property
+    def asks(self) -> Embedder:
+        """The embedder of queries."""
+        return self.query_embedder or self.embedder
 
     def read(self, source: ImageSource) -> tuple[NDArray[np.uint8], bytes]:
         """Decode once: the prepared image uint8[p, p, 3] and the JPEG thumbnail. Raises ImageError."""
@@ -105,6 +114,7 @@ def create_gallery(folder: Path, bundle: Bundle, *, index: str = "auto") -> Gall
             recipe=bundle.recipe,
             scores=bundle.scores,
             pretraining=bundle.pretraining,
+            space=bundle.space,
         )
         collection = LocalCollection.create(
             folder, embedding_size=bundle.embedding_size, model_fingerprint=bundle.fingerprint, index=index
@@ -116,13 +126,20 @@ def create_gallery(folder: Path, bundle: Bundle, *, index: str = "auto") -> Gall
     return Gallery(folder, collection, Embedder(bundle))
 
 
-def open_gallery(folder: Path, *, read_only: bool = False, engine: str = "torch") -> Gallery:
-    """Open a gallery that is there. Raises CollectionError or BundleError, one line each."""
+def open_gallery(
+    folder: Path, *, read_only: bool = False, engine: str = "torch", query_model: str | None = None
+) -> Gallery:
+    """Open a gallery that is there. query_model: a bundle that embeds the queries instead of the gallery's own model,
+    in whose space it must embed. Raises CollectionError or BundleError, one line each.
+    """
     if not (folder / "model").is_dir():
         raise CollectionError(
             f"{folder} is not a collection; make one with "
             f"`hdhe index build --model BUNDLE --images DIR --collection {folder}`"
         )
     bundle = load_bundle(folder / "model")
+    queries = None
+    if query_model is not None:
+        queries = Embedder(load_query_model(query_model, bundle), engine=engine)
     collection = LocalCollection.open(folder, model_fingerprint=bundle.fingerprint, read_only=read_only)
-    return Gallery(folder, collection, Embedder(bundle, engine=engine))
+    return Gallery(folder, collection, Embedder(bundle, engine=engine), queries)

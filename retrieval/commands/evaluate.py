@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from retrieval.errors import DataError, UserError
+from retrieval.errors import UserError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from retrieval.bundle import Bundle
-    from retrieval.datasets import Subset
     from retrieval.recall import RecallReport
 
 # NumPy and torch are imported where they are used, so that `hdhe --help` answers at once.
-
-DEFAULT_KS = (1, 2, 4, 8)
-KS_OF = {"sop": (1, 10, 100, 1000), "inshop": (1, 10, 20, 30, 40, 50)}
-"""The Ks that papers report on a data set where they are not 1, 2, 4, 8."""
 
 
 def evaluate(
@@ -31,6 +24,12 @@ def evaluate(
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="A known data set, a folder with one folder a class, or a manifest.")
+    ] = None,
+    query_model: Annotated[
+        str | None,
+        typer.Option(
+            help="A bundle that embeds the queries, distilled into the space of --model, which embeds the gallery."
+        ),
     ] = None,
     embeddings: Annotated[
         Path | None, typer.Option(help="An .npz file to score instead of a model; see docs/evaluation.md.")
@@ -45,7 +44,7 @@ def evaluate(
     mirror: Annotated[
         bool | None,
         typer.Option(
-            "--mirror/--no-mirror", help="Add the mirrored image's embedding; as the model says by default."
+            "--mirror/--no-mirror", help="Add the mirrored image's embedding; as a model says by default."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
@@ -54,13 +53,14 @@ def evaluate(
     ks = None if k is None else parse_ks(k)
     if embeddings is not None:
         for name, value in {
-            "--model": model, "--data": data, "--split": split, "--root": root, "--mirror": mirror
+            "--model": model, "--query-model": query_model, "--data": data, "--split": split, "--root": root,
+            "--mirror": mirror,
         }.items():  # fmt: skip
             if value is not None:
                 raise UserError(f"{name} does not go with --embeddings, which already holds the vectors")
         about, report = _score_file(embeddings, ks)
     elif model is not None and data is not None:
-        about, report = _score_model(model, data, split, root, ks, mirror)
+        about, report = _score_model(model, query_model, data, split, root, ks, mirror)
     else:
         raise UserError("give --model and --data, or --embeddings")
     if as_json:
@@ -85,12 +85,13 @@ def _score_file(path: Path, ks: tuple[int, ...] | None) -> tuple[dict[str, Any],
 
     from retrieval.embeddings_file import read_embeddings
     from retrieval.recall import leave_one_out, recall_at_k
+    from retrieval.scoring import DEFAULT_KS, reachable
 
     file = read_embeddings(path)
     labels = file.class_numbers
     size = file.embeddings.shape[1]
     if file.is_query is None or file.is_gallery is None:
-        report = leave_one_out(file.embeddings, labels, ks or _reachable(DEFAULT_KS, len(labels) - 1))
+        report = leave_one_out(file.embeddings, labels, ks or reachable(DEFAULT_KS, len(labels) - 1))
         used = labels
     else:
         query, gallery = np.flatnonzero(file.is_query), np.flatnonzero(file.is_gallery)
@@ -102,7 +103,7 @@ def _score_file(path: Path, ks: tuple[int, ...] | None) -> tuple[dict[str, Any],
             labels[query],
             file.embeddings[gallery],
             labels[gallery],
-            ks or _reachable(DEFAULT_KS, len(gallery) - bool((own >= 0).any())),
+            ks or reachable(DEFAULT_KS, len(gallery) - bool((own >= 0).any())),
             self_index=own,
         )
         used = labels[file.is_query | file.is_gallery]
@@ -111,6 +112,7 @@ def _score_file(path: Path, ks: tuple[int, ...] | None) -> tuple[dict[str, Any],
 
 def _score_model(
     model: str,
+    query_model: str | None,
     data: str,
     split: str | None,
     root: Path | None,
@@ -118,76 +120,45 @@ def _score_model(
     mirror: bool | None,
 ) -> tuple[dict[str, Any], RecallReport]:
     from retrieval.bundle import load_bundle
-    from retrieval.datasets import QUERY_GALLERY, open_dataset
-    from retrieval.recall import leave_one_out, recall_at_k
+    from retrieval.datasets import open_dataset
+    from retrieval.query_model import load_query_model
+    from retrieval.scoring import score
+
+    def report(line: str) -> None:
+        typer.echo(f"hdhe: {line}", err=True)
 
     dataset = open_dataset(data, root)
     for problem in dataset.problems:
-        typer.echo(f"hdhe: {problem}", err=True)
-    split = split or dataset.default_split
-    pair = split == QUERY_GALLERY
-    parts = dataset.query_gallery() if pair else (dataset.subset(split),)
+        report(problem)
     bundle = load_bundle(model)
+    queries = None if query_model is None else load_query_model(query_model, bundle)
     if mirror is not None:
-        bundle = _with_mirror(bundle, mirror)
-    scored = [_embed(bundle, part) for part in parts]
-    (query, query_labels), (gallery, gallery_labels) = scored[0], scored[-1]
-    usual = KS_OF.get(dataset.name, DEFAULT_KS)
-    ks = ks or _reachable(usual, len(gallery) - (not pair))
-    if pair:
-        report = recall_at_k(query, query_labels, gallery, gallery_labels, ks, self_index=None)
-    else:
-        report = leave_one_out(query, query_labels, ks)
-    return {
+        for changed in (bundle, queries):
+            if changed is not None:
+                changed.network.spec = replace(changed.network.spec, mirror=mirror)
+    scored = score(dataset, bundle, query_model=queries, split=split, ks=ks, report=report)
+    about = {
         "model": model,
         "fingerprint": bundle.fingerprint,
         "data": dataset.name,
-        "split": split,
-        "classes": len({int(number) for _, labels in scored for number in labels}),
+        "split": scored.split,
+        "classes": scored.classes,
         "embedding_size": bundle.embedding_size,
+        **_facts(bundle),
+        "unreadable": len(dataset.problems) + scored.unreadable,
+    }
+    if queries is not None:
+        asked = {"model": query_model, "fingerprint": queries.fingerprint, **_facts(queries)}
+        about |= {f"query_{key}": value for key, value in asked.items()}
+    return about, scored.report
+
+
+def _facts(bundle: Bundle) -> dict[str, Any]:
+    return {
         "mirror": bundle.network.spec.mirror,
         "pixels": bundle.preprocessing.pixels,
         "pretraining": bundle.pretraining,
-        "unreadable": len(dataset.problems)
-        + sum(len(p) - len(s[1]) for p, s in zip(parts, scored, strict=True)),
-    }, report
-
-
-def _with_mirror(bundle: Bundle, mirror: bool) -> Bundle:
-    from dataclasses import replace
-
-    bundle.network.spec = replace(bundle.network.spec, mirror=mirror)
-    return bundle
-
-
-def _embed(bundle: Bundle, subset: Subset) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Embeddings and labels of the images that can be read; the others are named on stderr, one line each."""
-    import numpy as np
-
-    from retrieval.embedder import Embedder
-    from retrieval.errors import ImageError
-    from retrieval.progress import track
-
-    embedder = Embedder(bundle)
-    embeddings = np.zeros((len(subset), embedder.embedding_size), np.float32)
-    readable = np.ones(len(subset), bool)
-
-    def report(position: int, error: ImageError) -> None:
-        readable[position] = False
-        typer.echo(f"hdhe: left out: {error}", err=True)
-
-    batches = embedder.batches(subset.paths, on_error=report)
-    total = -(-len(subset) // embedder.batch_size)
-    for rows, batch in track(batches, total=total, label=f"embed {subset.name}", unit="batches"):
-        embeddings[rows] = batch
-    if not readable.any():
-        raise DataError(f"none of the {len(subset)} images of {subset.name} can be decoded")
-    return embeddings[readable], subset.labels[readable]
-
-
-def _reachable(ks: tuple[int, ...], available: int) -> tuple[int, ...]:
-    """Those Ks that the gallery allows; at least the first, so that a gallery without items is reported."""
-    return tuple(k for k in ks if k <= available) or ks[:1]
+    }
 
 
 def _scores(report: RecallReport) -> dict[str, Any]:
@@ -204,12 +175,17 @@ def _scores(report: RecallReport) -> dict[str, Any]:
 
 
 def _table(report: RecallReport, about: dict[str, Any]) -> str:
+    hidden = ("mirror", "fingerprint", "unreadable")
     source = {
-        key: value for key, value in about.items() if key not in ("mirror", "fingerprint", "unreadable")
+        key: value for key, value in about.items() if key not in hidden and not key.startswith("query_")
     }
     lines = [f"{key.replace('_', ' '):<14} {value}" for key, value in source.items()]
     if "mirror" in about:
         lines.append(f"{'mirror':<14} {'yes' if about['mirror'] else 'no'}")
+    if "query_model" in about:
+        mirror = "mirror" if about["query_mirror"] else "no mirror"
+        facts = f"{about['query_pixels']} pixels, {mirror}, {about['query_pretraining']}"
+        lines.append(f"{'query model':<14} {about['query_model']} ({facts})")
     without = report.queries_without_positive
     queries = f"{report.queries:,}" + (
         f", of which {without:,} without a positive left out" if without else ""

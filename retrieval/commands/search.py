@@ -13,6 +13,10 @@ import typer
 def search(
     images: Annotated[list[Path], typer.Argument(help="One or more image files.")],
     collection: Annotated[Path, typer.Option(help="The collection's folder.")],
+    query_model: Annotated[
+        str | None,
+        typer.Option(help="A bundle that embeds the images in the space of the collection's own model."),
+    ] = None,
     k: Annotated[int, typer.Option(min=1, help="How many neighbours.")] = 10,
     filter: Annotated[str | None, typer.Option(help='As JSON, for instance {"label": "vase-03"}.')] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -25,8 +29,8 @@ def search(
         condition = None if filter is None else parse_filter(json.loads(filter))
     except ValueError as error:
         raise FilterError(f"--filter is not JSON: {error}") from error
-    with open_gallery(collection, read_only=True) as gallery:
-        vectors = gallery.embedder.embed(images)
+    with open_gallery(collection, read_only=True, query_model=query_model) as gallery:
+        vectors = gallery.asks.embed(images)
         results = gallery.collection.search(vectors, k, condition)
     if as_json:
         found = [

@@ -16,12 +16,18 @@ SPEC = EnsembleSpec(
 )
 
 
-def write(folder: Path, *, seed: int = 0, pixels: int = 32) -> str:
+def write(folder: Path, *, seed: int = 0, pixels: int = 32, space: str | None = None) -> str:
     torch.manual_seed(seed)
     network = build_ensemble(SPEC, weights=None)
     scores = [{"recall": {"1": 0.5}}]
     return save_bundle(
-        folder, network, Preprocessing(pixels), recipe={"name": "t"}, scores=scores, pretraining="none"
+        folder,
+        network,
+        Preprocessing(pixels),
+        recipe={"name": "t"},
+        scores=scores,
+        pretraining="none",
+        space=space,
     )
 
 
@@ -63,6 +69,31 @@ def test_the_fingerprint_tells_weights_and_preprocessing_apart_but_not_recipes(t
     assert write(tmp_path / "b") == first
     assert write(tmp_path / "c", seed=1) != first
     assert write(tmp_path / "d", pixels=48) != first
+
+
+def test_a_student_says_in_whose_space_it_embeds(tmp_path: Path) -> None:
+    own = write(tmp_path / "alone")
+    assert "space" not in json.loads((tmp_path / "alone" / "model.json").read_text())
+    alone = load_bundle(tmp_path / "alone")
+    assert alone.space is None
+    assert alone.embeds_for(own)
+    assert not alone.embeds_for("b" * 64)
+
+    # The space says what embeddings may be compared with; it changes none of them.
+    assert write(tmp_path / "student", space="b" * 64) == own
+    student = load_bundle(tmp_path / "student")
+    assert student.space == "b" * 64
+    assert student.embeds_for(own)
+    assert student.embeds_for("b" * 64)
+    assert not student.embeds_for("c" * 64)
+
+
+@pytest.mark.parametrize("space", ["", "teacher", "B" * 64, 7, ["b" * 64]])
+def test_a_space_that_is_no_fingerprint_is_damage(bundle: Path, space: object) -> None:
+    edit(bundle, space=space)
+    with pytest.raises(BundleError, match="space must be a fingerprint") as caught:
+        load_bundle(bundle)
+    assert "\n" not in str(caught.value)
 
 
 def test_writing_again_replaces_the_bundle_and_leaves_nothing_beside_it(tmp_path: Path) -> None:

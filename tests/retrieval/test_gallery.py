@@ -10,10 +10,12 @@ from PIL import Image
 
 from indexes import CollectionError, ForeignModelError
 from retrieval.bundle import Bundle, load_bundle, save_bundle
-from retrieval.errors import ImageError, UserError
+from retrieval.embedder import Embedder
+from retrieval.errors import BundleError, ImageError, UserError
 from retrieval.gallery import UPSERT_BATCH, GalleryImage, create_gallery, open_gallery
 from retrieval.networks import EnsembleSpec, HeadSpec, build_ensemble
 from retrieval.transforms import Preprocessing
+from tests.retrieval.students import write_model
 
 
 def make_bundle(folder: Path, seed: int) -> Bundle:
@@ -102,6 +104,33 @@ def test_a_gallery_whose_model_was_exchanged_is_refused(bundle: Bundle, tmp_path
     make_bundle(tmp_path / "g" / "model", seed=1)
     with pytest.raises(ForeignModelError):
         open_gallery(tmp_path / "g")
+
+
+def test_queries_may_have_a_model_of_their_own(tmp_path: Path) -> None:
+    teacher = write_model(tmp_path / "teacher")
+    write_model(tmp_path / "student", seed=1, pixels=40, space=teacher)
+    create_gallery(tmp_path / "g", load_bundle(tmp_path / "teacher")).close()
+    with open_gallery(tmp_path / "g", query_model=str(tmp_path / "student")) as gallery:
+        assert list(gallery.add([GalleryImage("a", photo(1))], on_error=refuse))
+        stored, asked = gallery.collection.vectors(["a"]), gallery.asks.embed([photo(1)])
+    with open_gallery(tmp_path / "g") as gallery:
+        assert gallery.asks is gallery.embedder
+        np.testing.assert_allclose(stored, gallery.embedder.embed([photo(1)]), atol=1e-5)
+    student = Embedder(load_bundle(tmp_path / "student"))
+    np.testing.assert_allclose(asked, student.embed([photo(1)]), atol=1e-5)
+    assert np.abs(stored - asked).max() > 0.01
+
+    write_model(tmp_path / "stranger", seed=2)
+    with pytest.raises(BundleError, match="embeds in its own space"):
+        open_gallery(tmp_path / "g", query_model=str(tmp_path / "stranger"))
+    open_gallery(tmp_path / "g").close()  # a refusal leaves no lock
+
+
+def test_a_gallery_keeps_its_models_space(tmp_path: Path) -> None:
+    write_model(tmp_path / "student", space="b" * 64)
+    create_gallery(tmp_path / "g", load_bundle(tmp_path / "student")).close()
+    with open_gallery(tmp_path / "g") as gallery:
+        assert gallery.embedder.bundle.space == "b" * 64
 
 
 def test_a_folder_that_is_no_gallery_says_how_to_make_one(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from retrieval.commands.evaluate import evaluate, parse_ks
 from retrieval.errors import UserError
 from retrieval.recall import leave_one_out
+from tests.retrieval.students import write_model
 
 app = typer.Typer()
 app.command()(evaluate)
@@ -95,6 +96,7 @@ def test_default_ks_are_those_a_small_gallery_allows(tmp_path: Path) -> None:
         (["--k", "0"], "1 or more"),
         (["--k", "1,x"], "whole numbers"),
         (["--model", "single:efficientnet_lite0"], "--model does not go with"),
+        (["--query-model", "student"], "--query-model does not go with"),
     ],
 )
 def test_refuses_options_that_make_no_sense(file: Path, arguments: list[str], message: str) -> None:
@@ -133,3 +135,35 @@ def test_mirror_changes_the_embedding(images: Path) -> None:
     arguments = ("--model", "single:efficientnet_lite0@64", "--data", images, "--split", "validation")
     answers = [run_json(*arguments, "--k", "1", flag) for flag in ("--mirror", "--no-mirror")]
     assert [answer["mirror"] for answer in answers] == [True, False]
+
+
+def test_queries_by_a_student(images: Path, tmp_path: Path) -> None:
+    teacher = write_model(tmp_path / "teacher")
+    student = write_model(tmp_path / "student", seed=1, pixels=40, space=teacher)
+    arguments = ("--data", images, "--k", "1,2", "--no-mirror")
+    alone = run_json("--model", tmp_path / "teacher", *arguments)
+    assert not [key for key in alone if key.startswith("query")]
+    both = run_json("--model", tmp_path / "teacher", "--query-model", tmp_path / "student", *arguments)
+    assert {key: both[key] for key in alone if key in ("model", "fingerprint", "pixels", "mirror")} == {
+        "model": str(tmp_path / "teacher"),
+        "fingerprint": teacher,
+        "pixels": 32,
+        "mirror": False,
+    }
+    assert {key: value for key, value in both.items() if key.startswith("query_")} == {
+        "query_model": str(tmp_path / "student"),
+        "query_fingerprint": student,
+        "query_mirror": False,
+        "query_pixels": 40,
+        "query_pretraining": "none",
+    }
+    assert both["queries"] == alone["queries"] == 9
+    table = run("--model", tmp_path / "teacher", "--query-model", tmp_path / "student", "--data", images)
+    assert f"query model    {tmp_path / 'student'} (40 pixels, mirror, none)" in table
+
+
+def test_a_stranger_asks_nothing(images: Path, tmp_path: Path) -> None:
+    write_model(tmp_path / "teacher")
+    write_model(tmp_path / "stranger", seed=1)
+    with pytest.raises(UserError, match="embeds in its own space"):
+        run("--model", tmp_path / "teacher", "--query-model", tmp_path / "stranger", "--data", images)

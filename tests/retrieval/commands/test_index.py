@@ -17,6 +17,7 @@ from indexes import LocalCollection
 from retrieval.bundle import save_bundle
 from retrieval.networks import EnsembleSpec, HeadSpec, build_ensemble
 from retrieval.transforms import Preprocessing
+from tests.retrieval.students import write_model
 
 Run = Callable[..., tuple[int | str | None, str, str]]
 
@@ -140,3 +141,27 @@ def test_embeddings_can_be_written_and_scored(run: Run) -> None:
     from_model = json.loads(out)
     assert from_file["recall"] == from_model["recall"]
     assert from_file["recall"]["3"] == 1.0
+
+
+def test_a_student_searches_its_teachers_collection(run: Run, tmp_path: Path) -> None:
+    write_model(tmp_path / "student", seed=1, space=write_model(tmp_path / "teacher"))
+    run("index", "build", "--model", "teacher", "--images", "photos", "--collection", "shop")
+    search = ("search", "--collection", "shop", "--k", "4", "--json", "photos/jug/2.png")
+    code, out, _ = run(*search, "--query-model", "student")
+    assert code == 0
+    scores = {hit["id"]: hit["score"] for hit in json.loads(out)["results"][0]["hits"]}
+
+    # The same by embedding with each model.
+    vectors = {}
+    for model in ("teacher", "student"):
+        run("embed", "--model", model, "--images", "photos", "--out", f"{model}.npz")
+        file = np.load(tmp_path / f"{model}.npz")
+        vectors[model] = dict(zip(file["paths"].tolist(), file["embeddings"], strict=True))
+    asked = vectors["student"]["jug/2.png"]
+    expected = {id: float(vector @ asked) for id, vector in vectors["teacher"].items()}
+    assert scores == pytest.approx(expected, abs=1e-4)
+
+    code, _, err = run(*search, "--query-model", "model")
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert "the query model model" in err
