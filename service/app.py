@@ -100,7 +100,7 @@ async def _load(
     try:
         opened = await asyncio.to_thread(open_gallery)
         backend = Backend(opened, settings)
-        await asyncio.to_thread(backend.embedding.warm_up)
+        await asyncio.to_thread(backend.warm_up)
         app.state.backend = backend
     except Exception as error:
         # The process has to go on long enough to say why it stops; what to do about it is the caller's decision.

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Backend:
-    """A gallery, the worker that embeds for it, and threads for its collection.
+    """A gallery, the workers that embed its items and its queries, and threads for its collection.
 
     Writes have a thread of their own, so that searches go on while a write waits for the disk.
     """
@@ -36,9 +36,17 @@ class Backend:
         self.embedding = EmbeddingWorker(
             gallery.embedder, limits=limits, decode_threads=settings.decode_threads
         )
+        queries = gallery.query_embedder
+        self.query_embedding = self.embedding if queries is None else self.embedding.beside(queries)
         self._reading = ThreadPoolExecutor(settings.search_threads, thread_name_prefix="read")
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="write")
         self.recall = LiveRecall(gallery.collection)
+
+    def warm_up(self) -> None:
+        """Let each network embed an image, so that the first client does not wait for it. Blocks."""
+        self.embedding.warm_up()
+        if self.query_embedding is not self.embedding:
+            self.query_embedding.warm_up()
 
     async def read(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a reading call of the collection in a thread."""

@@ -21,6 +21,13 @@ def serve(
     collection: Annotated[
         Path, typer.Option(envvar="HDHE_COLLECTION", help="The folder that `hdhe index build` made.")
     ],
+    query_model: Annotated[
+        str | None,
+        typer.Option(
+            envvar="HDHE_QUERY_MODEL",
+            help="A bundle that embeds the queries in the space of the collection's own model.",
+        ),
+    ] = None,
     host: Annotated[
         str | None, typer.Option(help="Address to listen on; HDHE_HOST, else this machine only.")
     ] = None,
@@ -43,7 +50,7 @@ def serve(
     def opened() -> Gallery:
         from retrieval.gallery import open_gallery
 
-        gallery = open_gallery(collection)
+        gallery = open_gallery(collection, query_model=query_model)
         typer.echo(
             f"{gallery.collection.count()} items in {collection}; the page is at {_address(listening)}"
         )

@@ -7,6 +7,7 @@ only make both slower. Whoever has many images hands them over a few at a time, 
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -43,14 +44,18 @@ class EmbeddingWorker:
     """Decodes and embeds without blocking the event loop that asks for it."""
 
     def __init__(self, embedder: Embedder, *, limits: ImageLimits, decode_threads: int) -> None:
-        self._embedder = embedder
+        self._use(embedder)
         self._limits = limits
-        preprocessing = embedder.bundle.preprocessing
-        self._preprocess = preprocessing.prepare
-        # As `Embedder.decode` does it, under the service's own limits.
-        self._at_least = max(preprocessing.short_side, DECODED_PIXELS)
         self._decoding = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
         self._network = ThreadPoolExecutor(1, thread_name_prefix="embed")
+
+    def beside(self, embedder: Embedder) -> EmbeddingWorker:
+        """A worker of another model, on the same threads: two networks at a time would slow each other down. Closing
+        either closes both.
+        """
+        other = copy.copy(self)
+        other._use(embedder)
+        return other
 
     async def prepare(self, content: bytes, *, thumbnail: bool = False) -> Prepared:
         """Decode one image file. Raises ImageError, whose message says why and may be shown to the client."""
@@ -87,6 +92,13 @@ class EmbeddingWorker:
         """Finish what was handed over and stop the threads. Blocks; closing twice is harmless."""
         self._decoding.shutdown()
         self._network.shutdown()
+
+    def _use(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        preprocessing = embedder.bundle.preprocessing
+        self._preprocess = preprocessing.prepare
+        # As `Embedder.decode` does it, under the service's own limits.
+        self._at_least = max(preprocessing.short_side, DECODED_PIXELS)
 
 
 def _ms(start: float, end: float) -> float:

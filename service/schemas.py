@@ -130,8 +130,8 @@ class RecallAnswer(BaseModel):
     sequence: int = Field(description="The write up to which items were counted.")
 
 
-class ModelAnswer(BaseModel):
-    """The model that embeds queries and filled the collection."""
+class ModelBody(BaseModel):
+    """A model. pixels: side of its input; mirror: whether it adds the mirrored image's embedding."""
 
     fingerprint: str
     backbone: str
@@ -140,6 +140,12 @@ class ModelAnswer(BaseModel):
     pixels: int
     mirror: bool
     pretraining: str
+
+
+class ModelAnswer(ModelBody):
+    """The model that filled the collection. query_model: the one that embeds queries, null where it is the same."""
+
+    query_model: ModelBody | None
 
 
 class StatsAnswer(BaseModel):

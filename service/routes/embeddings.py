@@ -19,7 +19,7 @@ IMAGES_A_TURN = 8
 
 @router.post("/v1/embeddings", openapi_extra=IMAGES_BODY, responses=responses(400, 413, 415, 422, 503, 507))
 async def embeddings(request: Request, backend: ReadyBackend) -> EmbeddingsAnswer:
-    """The L2-normalised embedding of each image, in order; one image that cannot be used refuses all."""
+    """The L2-normalised embedding of each image as a query, in order; one image that cannot be used refuses all."""
     vectors: list[list[float]] = []
     async with multipart(request, backend.settings) as form:
         form.expect_only("image")
@@ -28,8 +28,8 @@ async def embeddings(request: Request, backend: ReadyBackend) -> EmbeddingsAnswe
             prepared = []
             for position, file in enumerate(files[start : start + IMAGES_A_TURN], start):
                 try:
-                    prepared.append(await backend.embedding.prepare(await form.content(file)))
+                    prepared.append(await backend.query_embedding.prepare(await form.content(file)))
                 except ImageError as error:
                     raise ImageError(f"image {position + 1} of {len(files)}: {error}") from None
-            vectors.extend((await backend.embedding.embed(prepared)).vectors.tolist())
-    return EmbeddingsAnswer(embeddings=vectors, model=backend.gallery.embedder.fingerprint)
+            vectors.extend((await backend.query_embedding.embed(prepared)).vectors.tolist())
+    return EmbeddingsAnswer(embeddings=vectors, model=backend.gallery.asks.fingerprint)

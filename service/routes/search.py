@@ -59,8 +59,8 @@ async def _by_image(request: Request, backend: Backend) -> SearchAnswer:
         text = form.field("filter")
         parsed = None if text is None else parse_filter(json_field(text, "filter"))
         content = await form.image()
-    image = await backend.embedding.prepare(content)
-    embedded = await backend.embedding.embed([image])
+    image = await backend.query_embedding.prepare(content)
+    embedded = await backend.query_embedding.embed([image])
     took = TookMs(
         decode=image.decode_ms, wait=round(image.wait_ms + embedded.wait_ms, 3), embed=embedded.embed_ms
     )

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fastapi import APIRouter
 
 from service.backend import ReadyBackend
 from service.problems import responses
-from service.schemas import HealthAnswer, ModelAnswer, StatsAnswer
+from service.schemas import HealthAnswer, ModelAnswer, ModelBody, StatsAnswer
+
+if TYPE_CHECKING:
+    from retrieval.bundle import Bundle
 
 router = APIRouter(tags=["status"])
 
 
 @router.get("/v1/model", responses=responses(503))
 async def model(backend: ReadyBackend) -> ModelAnswer:
-    """The model that embeds the queries and filled the collection."""
-    bundle = backend.gallery.embedder.bundle
-    spec = bundle.network.spec
-    return ModelAnswer(
-        fingerprint=bundle.fingerprint,
-        backbone=spec.backbone,
-        heads=len(spec.heads),
-        embedding_size=bundle.embedding_size,
-        pixels=bundle.preprocessing.pixels,
-        mirror=spec.mirror,
-        pretraining=bundle.pretraining,
-    )
+    """The model that filled the collection and embeds what is put into it, and the one that embeds the queries."""
+    gallery = backend.gallery
+    queries = None if gallery.query_embedder is None else _described(gallery.query_embedder.bundle)
+    return ModelAnswer(**_described(gallery.embedder.bundle).model_dump(), query_model=queries)
 
 
 @router.get("/v1/stats", responses=responses(503, 507))
@@ -43,3 +40,16 @@ async def healthz() -> HealthAnswer:
 async def readyz(_: ReadyBackend) -> HealthAnswer:
     """The model and the index are loaded; until then 503."""
     return HealthAnswer(status="ready")
+
+
+def _described(bundle: Bundle) -> ModelBody:
+    spec = bundle.network.spec
+    return ModelBody(
+        fingerprint=bundle.fingerprint,
+        backbone=spec.backbone,
+        heads=len(spec.heads),
+        embedding_size=bundle.embedding_size,
+        pixels=bundle.preprocessing.pixels,
+        mirror=spec.mirror,
+        pretraining=bundle.pretraining,
+    )

@@ -36,14 +36,18 @@ export function showStats(stats) {
 }
 
 export function showModel(model) {
+  const queries = model.query_model;
   facts(document.getElementById("model"), [
     ["Backbone", model.backbone],
     ["Heads", String(model.heads)],
     ["Embedding", `${number.format(model.embedding_size)} numbers`],
-    ["Input", `${model.pixels} × ${model.pixels}${model.mirror ? ", and mirrored" : ""}`],
+    ["Input", input(model)],
     ["Fingerprint", model.fingerprint.slice(0, 12)],
+    ...(queries ? [["Queries by", queries.backbone], ["Their input", input(queries)]] : []),
   ]);
 }
+
+const input = (model) => `${model.pixels} × ${model.pixels}${model.mirror ? ", and mirrored" : ""}`;
 
 function bar(k, value) {
   const row = document.createElement("div");

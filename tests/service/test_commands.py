@@ -117,6 +117,10 @@ def test_a_real_model_is_served_and_stops_when_asked(
         (["--collection", "{tmp}/missing", "--port", "0"], "missing is not a collection"),
         (["--collection", "{collection}", "--port", "{taken}"], "cannot listen on 127.0.0.1"),
         (["--collection", "{collection}", "--host", "no.such.host.invalid"], "cannot listen on no.such.host"),
+        (
+            ["--collection", "{collection}", "--port", "0", "--query-model", "single:efficientnet_lite0@64"],
+            "the query model single:efficientnet_lite0@64 embeds in its own space",
+        ),
         ([], "--collection"),
     ],
 )
