@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from functools import partial
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -14,6 +14,7 @@ from retrieval.errors import NetworkError
 from retrieval.networks.backbone import GROUPS
 from retrieval.networks.ensemble import Ensemble
 from retrieval.networks.head import Head
+from retrieval.networks.listening import listening
 
 
 @dataclass(frozen=True)
@@ -39,37 +40,15 @@ def recorded(network: Ensemble, blocks: Sequence[int]) -> Iterator[Record]:
     """
     check_blocks(network, blocks)
     record = Record({}, {}, {block: [] for block in blocks})
-    thread = threading.get_ident()
-    handles = []
-
-    def mine() -> bool:
-        return threading.get_ident() == thread
-
-    for index, module in enumerate(network.heads):
-
-        def before_pooling(_: nn.Module, inputs: Any, index: int = index) -> None:
-            if mine():
-                record.pooled[index] = inputs[0]
-
-        def before_norm(_: nn.Module, inputs: Any, index: int = index) -> None:
-            if mine():
-                record.features[index] = inputs[0]
-
-        head = cast(Head, module)
-        handles.append(head.pool.register_forward_pre_hook(before_pooling))
-        handles.append(head.norm.register_forward_pre_hook(before_norm))
-    for block in blocks:
-
-        def behind_block(_: nn.Module, __: Any, output: Tensor, block: int = block) -> None:
-            if mine():
-                record.blocks[block].append(output)
-
-        handles += [module.register_forward_hook(behind_block) for module in _copies(network, block)]
-    try:
+    with listening() as listener:
+        for index, module in enumerate(network.heads):
+            head = cast(Head, module)
+            listener.before(head.pool, partial(record.pooled.__setitem__, index))
+            listener.before(head.norm, partial(record.features.__setitem__, index))
+        for block in blocks:
+            for module in _copies(network, block):
+                listener.behind(module, record.blocks[block].append)
         yield record
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def check_blocks(network: Ensemble, blocks: Sequence[int], head: int | None = None) -> None:
