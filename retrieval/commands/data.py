@@ -38,7 +38,7 @@ def list_datasets(
         if not as_json:
             typer.echo(f"{name:<16}{known.title}")
             for split, count in known.counts.items():
-                typer.echo(f"{'':<16}  {split:<11}{count.images:>7,} images{count.classes:>7,} classes")
+                typer.echo(f"{'':<16}  {split:<11}{count.images:>9,} images{count.classes:>7,} classes")
             typer.echo(f"{'':<16}  {root}: {status}")
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
