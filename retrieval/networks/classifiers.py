@@ -113,8 +113,13 @@ def build_classifier(name: str, classes: int, *, weights: Weights = None) -> Cla
     return network
 
 
-def classifier_cost(name: str, classes: int, pixels: int | None = None) -> ClassifierCost:
-    """Cost at an image size, by default the network's own. Raises NetworkError for an unknown name."""
+def classifier_cost(name: str, classes: int | None = None, pixels: int | None = None) -> ClassifierCost:
+    """Cost at an image size, by default the network's own. Raises NetworkError for an unknown name.
+
+    classes: by default those of the data that the papers show the network, CIFAR-100's 100 or ImageNet's 1000.
+    """
+    if classes is None:
+        classes = 1000 if name in BACKBONES else 100
     with torch.device("meta"):
         network = build_classifier(name, classes).eval()
     side = network.pixels if pixels is None else pixels
