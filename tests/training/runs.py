@@ -15,20 +15,32 @@ from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[2]
 
-CHILD = """
+CHILDREN = {
+    "train": """
 import sys
 from pathlib import Path
 from training.loop import train
 from training.recipe_file import load_recipe
 train(load_recipe(sys.argv[1], sys.argv[3:]), Path(sys.argv[2]))
-"""
+""",
+    "distill": """
+import sys
+from pathlib import Path
+from training.distillation.loop import distill
+from training.distillation.recipe import DistillationRecipe
+from training.recipe_file import load_recipe_of
+distill(load_recipe_of(DistillationRecipe, sys.argv[1], sys.argv[3:]), Path(sys.argv[2]))
+""",
+}
 
 
-def killed_run(recipe: Path, out: Path, ready: Callable[[], bool], *overrides: str) -> None:
-    """Train in a process of its own and kill -9 it as soon as `ready`."""
+def killed_run(
+    recipe: Path, out: Path, ready: Callable[[], bool], *overrides: str, kind: str = "train"
+) -> None:
+    """Train or distill in a process of its own and kill -9 it as soon as `ready`."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(recipe), str(out), *overrides], env=environment, cwd=ROOT
+        [sys.executable, "-c", CHILDREN[kind], str(recipe), str(out), *overrides], env=environment, cwd=ROOT
     )
     try:
         until = time.monotonic() + 120

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from retrieval.bundle import load_bundle
 from retrieval.errors import UserError
-from tests.training.runs import CHILD, ROOT, killed_run, same, weights
+from tests.training.runs import CHILDREN, ROOT, killed_run, same, weights
 from training.checkpoint import checkpoints
 from training.failure import TrainingFailedError
 from training.loop import train
@@ -265,7 +265,7 @@ def test_a_damaged_image_is_reported_and_left_out(tmp_path: Path, make_recipe: M
 def test_two_processes_train_one_model(tmp_path: Path, make_recipe: Make) -> None:
     make_recipe()
     arguments = [str(tmp_path / "tiny.yaml"), str(tmp_path / "run"), "batch=8", "schedule.epochs=2"]
-    (tmp_path / "child.py").write_text(CHILD)
+    (tmp_path / "child.py").write_text(CHILDREN["train"])
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     subprocess.run(

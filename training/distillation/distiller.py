@@ -127,7 +127,8 @@ class Distiller(nn.Module):
             maps = taught.taps[start : start + len(each.taps)]
             start += len(each.taps)
             error = each.term.preparation(replace(taught, taps=maps))
-            parts = _placed(parts, 1 + place, error.float())
+            if error is not None:
+                parts = _placed(parts, 1 + place, each.weight * error.float())
         unknown = torch.full((self._classifiers,), float("nan"), device=labels.device)
         return Losses(parts.sum(), parts.detach(), unknown)
 

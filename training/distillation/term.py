@@ -84,8 +84,8 @@ class Term(nn.Module, ABC):
     def forward(self, step: Step) -> Tensor:
         """The term, a scalar with gradients to the student, before its weight."""
 
-    def preparation(self, step: Step) -> Tensor | None:
-        """What is minimised before the student learns anything, for terms that have to; it sees the teacher alone."""
+    def preparation(self, teacher: Output) -> Tensor | None:
+        """What is minimised before the student learns anything, a scalar, for terms that have to; taps are the term's."""
         return None
 
     def preparation_parameters(self) -> list[Parameter]:
