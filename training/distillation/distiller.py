@@ -128,7 +128,8 @@ class Distiller(nn.Module):
             start += len(each.taps)
             error = each.term.preparation(replace(taught, taps=maps))
             if error is not None:
-                parts = _placed(parts, 1 + place, each.weight * error.float())
+                # Without the term's weight, which is for what it adds to the student's loss.
+                parts = _placed(parts, 1 + place, error.float())
         unknown = torch.full((self._classifiers,), float("nan"), device=labels.device)
         return Losses(parts.sum(), parts.detach(), unknown)
 

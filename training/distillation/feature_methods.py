@@ -92,7 +92,6 @@ FEATURE_METHODS: tuple[MethodRow, ...] = (
         "end",
         numbers(),
         aspects("paraphraser", "translator", "l1", "mean", layers="last"),
-        prepares=True,
     ),
     MethodRow(
         "ab",

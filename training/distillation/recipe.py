@@ -103,7 +103,7 @@ class DistillationRecipe(RunSection):
             raise ValueError(
                 f"term {alone[0]} belongs to the stage initialise; set initialise.epochs, or the term's stage to train"
             )
-        prepared = [term.method for term in self.terms if term.row.prepares]
+        prepared = [term.method for term in self.terms if term.row.prepares(term.settings)]
         if self.prepare is None and prepared:
             raise ValueError(
                 f"term {prepared[0]} learns from the teacher before the student does; set prepare.epochs"

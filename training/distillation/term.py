@@ -101,6 +101,10 @@ class Choice:
     words: tuple[str, ...]
 
 
+PREPARED = ("teacher_transform", "paraphraser")
+"""The choice of a method that must learn from the teacher before the student does."""
+
+
 @dataclass(frozen=True)
 class MethodRow:
     """One method.
@@ -109,8 +113,7 @@ class MethodRow:
     the term; may raise UserError. weight: the authors'. stage: `initialise` before the student sees a label, `train`
     with the class loss, or in both. needs: what the networks must give. position: where features are taken, for
     methods that take some. settings, choices: numbers and words that a recipe may change; no name is in both.
-    prepares: whether its term has a `preparation`, and so needs the stage of that name. teacher_trains: whether the
-    authors let the teacher's batch norms use the batch's statistics in that stage.
+    teacher_trains: whether the authors let the teacher's batch norms use the batch's statistics in that stage.
     """
 
     name: str
@@ -122,8 +125,11 @@ class MethodRow:
     position: Position | None = None
     settings: Mapping[str, Setting] = field(default_factory=dict)
     choices: Mapping[str, Choice] = field(default_factory=dict)
-    prepares: bool = False
     teacher_trains: bool = False
+
+    def prepares(self, given: Mapping[str, object]) -> bool:
+        """Whether its term has a `preparation` with these settings, and so needs the stage of that name."""
+        return self.resolve(given)[1].get(PREPARED[0]) == PREPARED[1]
 
     def resolve(self, given: Mapping[str, object]) -> tuple[dict[str, Value], dict[str, str]]:
         """All settings and choices, the given ones in place of the defaults. Raises UserError, naming a wrong one."""

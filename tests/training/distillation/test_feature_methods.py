@@ -39,7 +39,7 @@ def test_names_are_their_own_and_sources_stated() -> None:
         assert not set(row.settings) & set(row.choices)
         assert row.source
         assert row.needs == ("taps",)
-        assert row.prepares == (row.name == "ft")
+        assert row.prepares({}) == (row.name == "ft")
 
 
 @pytest.mark.parametrize("margins", ["batch_norm", "running"])
