@@ -6,7 +6,7 @@ import typer
 from typer.testing import CliRunner
 
 from retrieval.commands.models import models
-from retrieval.errors import NetworkError
+from retrieval.errors import NetworkError, UserError
 from retrieval.networks import BACKBONES, PRESETS
 
 app = typer.Typer()
@@ -65,4 +65,47 @@ def test_the_table_says_what_the_json_says() -> None:
 @pytest.mark.parametrize("arguments", [("--preset", "quad"), ("--backbone", "resnet51"), ("--backbone", "")])
 def test_unknown_names_are_the_users_mistake(arguments: tuple[str, str]) -> None:
     with pytest.raises(NetworkError, match="must be one of"):
+        CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+
+
+def test_classification_networks_are_listed_with_their_class_layer() -> None:
+    rows = json.loads(run("--json", "--classifier", "wrn-16-2"))
+    assert [{**row, "gmacs": round(row["gmacs"], 2)} for row in rows] == [
+        {
+            "classifier": "wrn-16-2",
+            "classes": 100,
+            "parameters": 703_284,
+            "gmacs": 0.1,
+            "feature_size": 128,
+            "pixels": 32,
+        }
+    ]
+    lines = run("--classifier", "wrn-16-2", "--classes", "10").splitlines()
+    assert lines[0].split() == ["classifier", "classes", "parameters", "GMACs", "feature", "pixels"]
+    # 90 classes less, each of 128 weights and a bias.
+    assert lines[1].split() == ["wrn-16-2", "10", f"{703_284 - 90 * 129:,}", "0.101", "128", "32"]
+
+
+def test_all_classification_networks_are_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retrieval.networks.CLASSIFIERS", ("wrn-10-1", "cifar-resnet-8", "mobilenet_v1"))
+    rows = json.loads(run("--json", "--classifier", "all"))
+    assert [(row["classifier"], row["classes"]) for row in rows] == [
+        ("wrn-10-1", 100),
+        ("cifar-resnet-8", 100),
+        ("mobilenet_v1", 1000),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--classifier", "wrn-17-2"), r"must be 6n \+ 4"),
+        (("--classifier", "all", "--preset", "hdhe"), "leave out --preset"),
+        (("--classes", "10"), "add --classifier"),
+    ],
+)
+def test_options_that_do_not_go_together_are_the_users_mistake(
+    arguments: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
         CliRunner().invoke(app, list(arguments), catch_exceptions=False)

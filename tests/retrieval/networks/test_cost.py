@@ -2,6 +2,7 @@
 
 import pytest
 from torchvision.models import (
+    MobileNet_V2_Weights,
     MobileNet_V3_Large_Weights,
     MobileNet_V3_Small_Weights,
     ResNet18_Weights,
@@ -26,6 +27,7 @@ from retrieval.networks.spec import EnsembleSpec, HeadSpec
         ("resnet50", ResNet50_Weights, [(2048, 1000)]),
         ("resnet101", ResNet101_Weights, [(2048, 1000)]),
         ("resnet152", ResNet152_Weights, [(2048, 1000)]),
+        ("mobilenet_v2", MobileNet_V2_Weights, [(1280, 1000)]),
         ("mobilenet_v3_small", MobileNet_V3_Small_Weights, [(576, 1024), (1024, 1000)]),
         ("mobilenet_v3_large", MobileNet_V3_Large_Weights, [(960, 1280), (1280, 1000)]),
     ],
