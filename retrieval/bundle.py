@@ -202,6 +202,10 @@ def _read_document(folder: Path) -> dict[str, Any]:
         document = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise BundleError(f"{path} cannot be read ({error}); export the bundle again") from error
+    if isinstance(document, dict) and document.get("kind") == "classifier":
+        raise BundleError(
+            f"{folder} is a classifier, which gives no embeddings; give the bundle of a network that embeds"
+        )
     version = document.get("format_version") if isinstance(document, dict) else None
     if version != FORMAT_VERSION:
         raise BundleError(

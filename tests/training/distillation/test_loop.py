@@ -47,6 +47,8 @@ def test_a_classifier_learns_from_labels_alone(teacher: Path) -> None:
     lines = read_metrics(RunFolder(teacher.parent))
     assert [line["score"] is not None for line in lines] == [False, True, False, True]
     assert not saved.network.training
+    with pytest.raises(UserError, match="is a classifier, which gives no embeddings"):
+        load_bundle(teacher)
 
 
 TERMS = {
