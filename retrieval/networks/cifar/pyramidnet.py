@@ -59,8 +59,8 @@ class PyramidBlock(nn.Module):
 def pyramidnet(depth: int, alpha: int) -> ClassifierParts:
     """PyramidNet-depth(alpha): the width grows by alpha / N with each of the N blocks, from 16 (the paper's eq. 3).
 
-    Widths are rounded as in the authors' code, where the paper writes a floor: so 110(84) and 200(240) have the 3.91 and
-    26.84 million parameters that Heo et al. (ICCV 2019) state.
+    Widths are rounded as in the authors' code, where the paper writes a floor: so 110(84) and 200(240) have the 3.91
+    and 26.84 million parameters that Heo et al. (ICCV 2019) state.
 
     depth: 6n + 2 up to 110 layers, of basic blocks; 9n + 2 beyond, of bottlenecks; n blocks in each of three groups.
     """
