@@ -128,6 +128,10 @@ class Collection(ABC):
         """
 
     @abstractmethod
+    def sample(self, count: int) -> NDArray[np.float32]:
+        """float32[m, d], m <= count: vectors of some items, spread evenly over the order of their writes."""
+
+    @abstractmethod
     def labelled(self) -> tuple[NDArray[np.float32], list[str], int]:
         """Vectors float32[n, d] and labels of all items that have a label, and the sequence number they are of."""
 

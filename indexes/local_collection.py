@@ -204,6 +204,12 @@ class LocalCollection(Collection):
             raise CollectionError(f"k must be at least 1; got {k}")
         return search(self._rows, self._index, queries, k, filter, follow=not self._writable)
 
+    def sample(self, count: int) -> NDArray[np.float32]:
+        """See Collection."""
+        with self._rows.database.reading() as connection:
+            keys = self._rows.keys(connection)
+            return self._rows.vectors(connection, keys[:: max(1, -(-len(keys) // count))])[1]
+
     def labelled(self) -> tuple[NDArray[np.float32], list[str], int]:
         """See Collection."""
         with self._rows.database.reading() as connection:

@@ -50,12 +50,26 @@ class Row:
     panels: Sequence[Panel]
 
 
+def seen_box(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int, int, int]:
+    """left, top, right and bottom of the part of a photograph of this width and height that the network sees."""
+    width, height = size
+    share = preprocessing.pixels / preprocessing.short_side
+    left, top = width * (1 - share) / 2, height * (1 - share) / 2
+    return round(left), round(top), round(width - left), round(height - top)
+
+
 def seen(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
     """The part of a photograph that the network gets to see, at the photograph's own proportions and resolution."""
-    share = preprocessing.pixels / preprocessing.short_side
-    left, top = image.width * (1 - share) / 2, image.height * (1 - share) / 2
-    box = (round(left), round(top), round(image.width - left), round(image.height - top))
-    return image if share == 1 else image.crop(box)
+    box = seen_box(image.size, preprocessing)
+    return image if box == (0, 0, *image.size) else image.crop(box)
+
+
+def overlaid(image: Image.Image, values: NDArray[np.float32], preprocessing: Preprocessing) -> Image.Image:
+    """A map over the photograph it is of, of the photograph's size; what the network does not see stays grey."""
+    box = seen_box(image.size, preprocessing)
+    whole = image.convert("L").convert("RGB")
+    whole.paste(heat(image.crop(box), values), box[:2])
+    return whole
 
 
 def rows_of(

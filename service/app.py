@@ -18,7 +18,7 @@ from service.body_limit import BodyLimit
 from service.item_ids import EncodedItemPaths
 from service.openapi import describe
 from service.problems import add_problem_handlers
-from service.routes import bulk, embeddings, items, recall, search, status
+from service.routes import bulk, embeddings, explanations, items, recall, search, status
 from service.safe_headers import SafeHeaders
 from service.settings import Settings
 
@@ -73,7 +73,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.backend = None if callable(gallery) else Backend(gallery, settings)
-    for routes in (search, embeddings, bulk, items, recall, status):
+    for routes in (search, embeddings, bulk, items, explanations, recall, status):
         app.include_router(routes.router)
     app.mount("/web", StaticFiles(directory=WEB), name="web")
     app.add_api_route("/", _page, include_in_schema=False)

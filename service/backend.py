@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar, cast
 from fastapi import Depends, Request
 
 from retrieval.images import ImageLimits
+from service.batching import Batcher
 from service.embedding_worker import EmbeddingWorker
+from service.explanations import Explanations
+from service.lines import Priority
 from service.live_recall import LiveRecall
+from service.places import Places
 from service.problems import NotReadyError
 from service.settings import Settings
 
@@ -33,14 +37,40 @@ class Backend:
         self.collection = gallery.collection
         self.settings = settings
         limits = ImageLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+        batcher = Batcher(
+            search_batch=settings.batch_images,
+            upload_batch=settings.upload_batch_images,
+            delay=settings.batch_delay_ms / 1000,
+        )
+        self.places = Places(
+            searches=settings.max_waiting_searches,
+            uploads=settings.max_waiting_uploads,
+            seconds_an_image=lambda: batcher.seconds_an_image,
+        )
         self.embedding = EmbeddingWorker(
-            gallery.embedder, limits=limits, decode_threads=settings.decode_threads
+            gallery.embedder, batcher, limits=limits, decode_threads=settings.decode_threads
         )
         queries = gallery.query_embedder
         self.query_embedding = self.embedding if queries is None else self.embedding.beside(queries)
         self._reading = ThreadPoolExecutor(settings.search_threads, thread_name_prefix="read")
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="write")
         self.recall = LiveRecall(gallery.collection)
+        self.explanations = Explanations(gallery, limits=limits)
+
+    @property
+    def waiting(self) -> int:
+        """Images that were accepted and are not embedded yet."""
+        return self.places.taken
+
+    async def refuse_if_full(self, request: Request, priority: Priority) -> None:
+        """Before the body is taken apart: read past it and raise OverloadedError if there is no place for an image.
+
+        It is read, because a client that is still sending would miss an answer that closes the connection.
+        """
+        if self.places.full(priority):
+            async for _ in request.stream():
+                pass
+            raise self.places.refusal()
 
     def warm_up(self) -> None:
         """Let each network embed an image, so that the first client does not wait for it. Blocks."""
@@ -64,6 +94,7 @@ class Backend:
         self._reading.shutdown()
         self._writing.shutdown()
         self.recall.close()
+        self.explanations.close()
 
 
 def _ready(request: Request) -> Backend:

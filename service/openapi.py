@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from service.problems import Problem
-from service.schemas import DEFAULT_K, SearchQuery
+from service.schemas import DEFAULT_K, ExplanationChoices, ExplanationQuery, SearchQuery
 from service.uploads import JSON, MULTIPART
 
 _IMAGE = {
@@ -55,6 +55,21 @@ SEARCH_BODY = _body(
     }
 )
 IMAGES_BODY = _body(**{MULTIPART: _form(["image"], image=_many(_IMAGE))})
+EXPLANATION_BODY = _body(
+    **{
+        MULTIPART: {
+            "schema": {
+                **ExplanationChoices.model_json_schema(),
+                "required": ["image", "id"],
+                "properties": {
+                    "image": _IMAGE,
+                    **ExplanationChoices.model_json_schema()["properties"],
+                },
+            }
+        },
+        JSON: {"schema": ExplanationQuery.model_json_schema()},
+    }
+)
 ITEM_BODY = _body(**{MULTIPART: _form(["image"], image=_IMAGE, label=_LABEL, attributes=_ATTRIBUTES)})
 ITEMS_BODY = _body(
     **{

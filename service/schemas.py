@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from indexes.collection import CollectionStats, Hit, Item
 from service.problems import Problem
+
+View = Literal["item", "query", "panels"]
+"""The map over the item's thumbnail; over the query; or both with each head's maps, captions and scales."""
 
 Scalar = str | int | float | bool | None
 
@@ -66,6 +69,33 @@ class SearchAnswer(BaseModel):
 
     hits: list[HitBody]
     took_ms: TookMs
+
+
+class ExplanationChoices(BaseModel):
+    """What is explained of a query, and how it is shown."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(description="The item that the query is compared with.")
+    view: View = Field(
+        default="item",
+        description="The map over the item's thumbnail, of its size; over the query; or both with each head's maps.",
+    )
+    typical: bool = Field(
+        default=True,
+        description="Take off what the images of the collection have in common, so that what is particular shows.",
+    )
+
+
+class ExplanationQuery(ExplanationChoices):
+    """Two items, of which the one of query_id stands for the query."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"query_id": "vase-03/004.jpg", "id": "vase-03/006.jpg"}]},
+    )
+
+    query_id: str
 
 
 class EmbeddingsAnswer(BaseModel):

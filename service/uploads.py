@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from starlette.datastructures import FormData, UploadFile
 
 from indexes.collection import Scalar
 from service.problems import InvalidRequestError, ProblemError, TooLargeError, invalid_request
-from service.schemas import DEFAULT_K, SearchQuery
+from service.schemas import DEFAULT_K
 from service.settings import MEBIBYTE, Settings
+
+Body = TypeVar("Body", bound=BaseModel)
 
 MULTIPART = "multipart/form-data"
 JSON = "application/json"
@@ -108,11 +110,11 @@ async def json_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def search_query(body: bytes) -> SearchQuery:
-    """A JSON search. Raises ProblemError: 400 for what is not JSON, 422 for what is not a search."""
+def parsed_json(body: bytes, model: type[Body]) -> Body:
+    """A JSON body as this model. Raises ProblemError: 400 for what is not JSON, 422 for what the model refuses."""
     _parse(body, "The body")
     try:
-        return SearchQuery.model_validate_json(body)
+        return model.model_validate_json(body)
     except ValidationError as error:
         raise invalid_request(error) from None
 

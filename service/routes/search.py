@@ -25,7 +25,7 @@ from service.uploads import (
     k_field,
     media_type,
     multipart,
-    search_query,
+    parsed_json,
     unsupported_media_type,
 )
 
@@ -42,7 +42,7 @@ async def search(request: Request, backend: ReadyBackend) -> SearchAnswer:
         case "multipart/form-data":
             return await _by_image(request, backend)
         case "application/json":
-            query = search_query(await json_body(request))
+            query = parsed_json(await json_body(request), SearchQuery)
             check_k(query.k, backend.settings)
             parsed = None if query.filter is None else parse_filter(query.filter)
             if query.id is not None:

@@ -202,6 +202,14 @@ def test_labelled_leaves_out_what_has_no_label(collection: Collection) -> None:
     assert sequence == collection.stats().sequence
 
 
+def test_a_sample_is_spread_over_the_writes(collection: Collection) -> None:
+    assert collection.sample(4).shape == (0, D)
+    stored = items(9, D)
+    collection.upsert(stored)
+    np.testing.assert_array_equal(collection.sample(3), [stored[i].vector for i in (0, 3, 6)])
+    assert collection.sample(100).shape == (9, D)
+
+
 def test_stats(collection: Collection) -> None:
     collection.upsert(items(30, D))
     stats = collection.stats()

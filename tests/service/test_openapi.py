@@ -16,6 +16,7 @@ OPERATIONS = {
     ("get", "/v1/items/{id}"),
     ("delete", "/v1/items/{id}"),
     ("get", "/v1/items/{id}/image"),
+    ("post", "/v1/explanations"),
     ("get", "/v1/recall"),
     ("get", "/v1/model"),
     ("get", "/v1/stats"),
