@@ -29,7 +29,8 @@ from indexes.index_file import (
 )
 from indexes.index_kinds import IndexKind, choose_kind, machine_memory
 from indexes.index_recall import SAMPLE, TrueNeighbours
-from indexes.item_rows import BATCH, ItemRows, Written
+from indexes.item_rows import ItemRows, Written
+from indexes.vector_rows import BATCH
 
 Keys = NDArray[np.int64]
 Vectors = NDArray[np.float32]

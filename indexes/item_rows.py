@@ -17,52 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from indexes.collection import Attributes, Item, NewItem, Upserted
-from indexes.errors import CollectionError, StorageError, UnknownItemError
+from indexes.collection_schema import Settings, change_setting, make_tables, read_settings
+from indexes.errors import CollectionError, UnknownItemError
 from indexes.filters import Filter
 from indexes.sqlite_database import Database, storage_errors
+from indexes.vector_rows import BATCH, Keys, VectorRows, Vectors
 
 DATABASE_NAME = "collection.sqlite"
 """In a collection's folder."""
 
-FORMAT = 1
-BATCH = 4096
-"""Vectors that are held at a time while many are read."""
-
 _SCAN_SHARE = 8
 """If one in so many items passes a filter, all vectors are read in order instead of one by one."""
-
-_SCHEMA = """
-CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE clock (sequence INTEGER NOT NULL) STRICT;
-INSERT INTO clock VALUES (0);
-CREATE TABLE items (
-    sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, label TEXT, attributes TEXT NOT NULL
-) STRICT;
-CREATE INDEX items_by_label ON items (label, id);
--- Apart from items, so that labels and attributes of many items lie on few pages.
-CREATE TABLE vectors (
-    sequence INTEGER PRIMARY KEY REFERENCES items ON DELETE CASCADE, vector BLOB NOT NULL
-) STRICT;
-CREATE TABLE thumbnails (
-    sequence INTEGER PRIMARY KEY REFERENCES items ON DELETE CASCADE, image BLOB NOT NULL
-) STRICT;
-"""
-
-Vectors = NDArray[np.float32]
-Keys = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is fixed when a collection is made. collection: a random name that tells its index from any other's."""
-
-    collection: str
-    embedding_size: int
-    model_fingerprint: str
-    index: str
 
 
 @dataclass(frozen=True)
@@ -85,10 +52,11 @@ class ItemRows:
         self.database = Database(path, read_only=read_only)
         try:
             with self.database.reading() as connection:
-                self.settings = _read_settings(connection, path)
+                self.settings = read_settings(connection, path)
         except BaseException:
             self.database.close()
             raise
+        self._vectors = VectorRows(path, self.settings.embedding_size)
 
     @classmethod
     def create(cls, path: Path, *, embedding_size: int, model_fingerprint: str, index: str) -> ItemRows:
@@ -97,14 +65,7 @@ class ItemRows:
         settings = Settings(uuid.uuid4().hex, embedding_size, model_fingerprint, index)
         try:
             with database.writing() as connection:
-                # A crash while creating leaves a file without tables, which is as good as none.
-                if connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
-                    raise CollectionError(
-                        f"{path.parent}: a collection is there already; choose another folder"
-                    )
-                for statement in _SCHEMA.split(";"):
-                    connection.execute(statement)
-                _write_settings(connection, settings)
+                make_tables(connection, path, settings)
         finally:
             database.close()
         return cls(path, read_only=False)
@@ -158,9 +119,7 @@ class ItemRows:
         try:
             with copied.writing() as connection:
                 sequence = _clock(connection)
-                connection.execute(
-                    "UPDATE settings SET value = ? WHERE name = 'collection'", [json.dumps(collection)]
-                )
+                change_setting(connection, "collection", collection)
         finally:
             copied.close()
         with storage_errors(target), target.open("rb") as file:
@@ -215,15 +174,11 @@ class ItemRows:
 
     def vectors(self, connection: sqlite3.Connection, keys: Keys) -> tuple[Keys, Vectors]:
         """Vectors float32[m, d] of those keys that are there, with their keys int64[m], ascending."""
-        wanted = "SELECT value FROM json_each(?)"
-        query = f"SELECT sequence, vector FROM vectors WHERE sequence IN ({wanted}) ORDER BY sequence"
-        return self._stack(connection.execute(query, [_json(keys)]).fetchall())
+        return self._vectors.of(connection, keys)
 
     def vector_batches(self, connection: sqlite3.Connection) -> Iterator[tuple[Keys, Vectors]]:
-        """Keys int64[m] and vectors float32[m, d] of all items, m <= BATCH at a time, in the order of their keys."""
-        cursor = connection.execute("SELECT sequence, vector FROM vectors ORDER BY sequence")
-        while rows := cursor.fetchmany(BATCH):
-            yield self._stack(rows)
+        """Keys int64[m] and vectors float32[m, d] of all items, a batch at a time, in the order of their keys."""
+        return self._vectors.batches(connection)
 
     def matching_batches(
         self, connection: sqlite3.Connection, filter: Filter | None
@@ -245,18 +200,7 @@ class ItemRows:
 
     def labelled(self, connection: sqlite3.Connection) -> tuple[Vectors, list[str]]:
         """Vectors float32[n, d] and labels of the items with a label, in the order of their keys."""
-        n = connection.execute("SELECT COUNT(label) FROM items").fetchone()[0]
-        vectors = np.empty((n, self.settings.embedding_size), dtype=np.float32)
-        labels: list[str] = []
-        query = (
-            "SELECT sequence, vector, label FROM items JOIN vectors USING (sequence) "
-            "WHERE label IS NOT NULL ORDER BY sequence"
-        )
-        cursor = connection.execute(query)
-        while rows := cursor.fetchmany(BATCH):
-            vectors[len(labels) : len(labels) + len(rows)] = self._stack([row[:2] for row in rows])[1]
-            labels.extend(label for _, _, label in rows)
-        return vectors, labels
+        return self._vectors.labelled(connection)
 
     def thumbnail(self, connection: sqlite3.Connection, id: str) -> bytes | None:
         """The thumbnail of an item; raises UnknownItemError."""
@@ -275,16 +219,6 @@ class ItemRows:
             query = "SELECT COUNT(*) FROM items LEFT JOIN vectors USING (sequence) WHERE vector IS NULL"
             missing = connection.execute(query).fetchone()[0]
         return ([] if found == ["ok"] else found) + ([f"{missing} items without a vector"] if missing else [])
-
-    def _stack(self, rows: Sequence[tuple[int, bytes]]) -> tuple[Keys, Vectors]:
-        d = self.settings.embedding_size
-        joined = b"".join(vector for _, vector in rows)
-        if len(joined) != len(rows) * d * 4:
-            raise StorageError(
-                f"{self.database.path}: it is damaged (a vector of another size); restore a snapshot"
-            )
-        keys = np.fromiter((key for key, _ in rows), dtype=np.int64, count=len(rows))
-        return keys, np.frombuffer(joined, dtype=np.float32).reshape(len(rows), d)
 
 
 def unknown(id: str) -> UnknownItemError:
@@ -309,23 +243,3 @@ def _json(keys: Keys) -> str:
 
 def _clock(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT sequence FROM clock").fetchone()[0])
-
-
-def _write_settings(connection: sqlite3.Connection, settings: Settings) -> None:
-    values = {"format": FORMAT, **settings.__dict__}
-    rows = [(name, json.dumps(value)) for name, value in values.items()]
-    connection.executemany("INSERT INTO settings VALUES (?, ?)", rows)
-
-
-def _read_settings(connection: sqlite3.Connection, path: Path) -> Settings:
-    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'settings'").fetchone():
-        raise CollectionError(f"{path.parent}: no collection is there; make one with `hdhe index build`")
-    values = {
-        name: json.loads(value) for name, value in connection.execute("SELECT name, value FROM settings")
-    }
-    found = values.pop("format", None)
-    if found != FORMAT:
-        raise CollectionError(
-            f"{path}: format {found} is not the format {FORMAT} of this version; upgrade hdhe"
-        )
-    return Settings(**values)

@@ -201,7 +201,7 @@ def test_the_width_of_a_search_is_raised_until_recall_is_good(
 
 def test_closing_does_not_wait_for_a_long_renewal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_kinds, "_FLAT_FLOATS", 500 * D)
-    monkeypatch.setattr("indexes.item_rows.BATCH", 1)
+    monkeypatch.setattr("indexes.vector_rows.BATCH", 1)
     collection = filled(tmp_path, 600)
     collection.close()
     with LocalCollection.open(tmp_path, read_only=True) as again:
