@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar, cast
 
 from fastapi import Depends, Request
 
 from retrieval.images import ImageLimits
 from service.batching import Batcher
+from service.bounded_threads import BoundedThreads
 from service.embedding_worker import EmbeddingWorker
 from service.explanations import Explanations
 from service.lines import Priority
@@ -52,14 +51,14 @@ class Backend:
         )
         queries = gallery.query_embedder
         self.query_embedding = self.embedding if queries is None else self.embedding.beside(queries)
-        self._reading = ThreadPoolExecutor(settings.search_threads, thread_name_prefix="read")
-        self._writing = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self._reading = BoundedThreads(settings.search_threads, "read", settings.max_waiting_calls)
+        self._writing = BoundedThreads(1, "write", settings.max_waiting_calls)
         self.recall = LiveRecall(gallery.collection)
         self.explanations = Explanations(gallery, limits=limits)
 
     @property
     def waiting(self) -> int:
-        """Images that were accepted and are not embedded yet."""
+        """Images that were accepted and are not answered yet."""
         return self.places.taken
 
     async def refuse_if_full(self, request: Request, priority: Priority) -> None:
@@ -79,20 +78,21 @@ class Backend:
             self.query_embedding.warm_up()
 
     async def read(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a reading call of the collection in a thread."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._reading, lambda: call(*args, **kwargs))
+        """Run a reading call of the collection in a thread. Raises OverloadedError if too many wait for one."""
+        return await self._reading.run(call, *args, **kwargs)
 
     async def write(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a writing call of the collection in the one thread for writes."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._writing, lambda: call(*args, **kwargs))
+        """Run a writing call of the collection in the one thread for writes. Raises OverloadedError, as `read`.
+
+        Who leaves meanwhile may find it done or not; once begun, it is done.
+        """
+        return await self._writing.run(call, *args, **kwargs)
 
     def close(self) -> None:
         """Finish what is being worked on and stop the threads; the gallery stays open. Blocks."""
         self.embedding.close()
-        self._reading.shutdown()
-        self._writing.shutdown()
+        self._reading.close()
+        self._writing.close()
         self.recall.close()
         self.explanations.close()
 

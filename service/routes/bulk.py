@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from starlette.datastructures import UploadFile
 
-from indexes.collection import NewItem, Upserted
+from indexes.collection import Attributes, NewItem, Upserted
 from indexes.errors import InvalidItemError, UserError
 from indexes.item_checks import check_id
 from service.backend import Backend, ReadyBackend
+from service.embedding_worker import Prepared
+from service.lines import Priority
 from service.openapi import ITEMS_BODY
+from service.presence import while_present
 from service.problems import InvalidRequestError, ProblemError, problem_of, responses
-from service.routes.embeddings import IMAGES_A_TURN
 from service.schemas import BulkAnswer, BulkResult, ItemBody
+from service.turns import images_under_way, in_turns
 from service.uploads import Form, aligned, attributes_field, multipart
 
 router = APIRouter(tags=["items"])
@@ -34,18 +37,28 @@ class _Entry:
     repeated: bool
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """An item but for its vector."""
+
+    id: str
+    label: str | None
+    attributes: Attributes
+    image: Prepared
+
+
 @router.post("/v1/items", openapi_extra=ITEMS_BODY, responses=responses(400, 413, 415, 422, 503, 507))
 async def post_items(request: Request, backend: ReadyBackend) -> BulkAnswer:
     """Store many images. The n-th id, label and attributes belong to the n-th image.
 
     The answer is 200 with a result for each image; those with a status of 200 or 201 are on disk.
     """
+    await backend.refuse_if_full(request, Priority.UPLOAD)
     async with multipart(request, backend.settings) as form:
         form.expect_only("image", "id", "label", "attributes")
         entries = _entries(form)
-        results: list[BulkResult] = []
-        for start in range(0, len(entries), IMAGES_A_TURN):
-            results.extend(await _store(entries[start : start + IMAGES_A_TURN], form, backend))
+        with backend.places.take(Priority.UPLOAD, images_under_way(len(entries), backend.settings)):
+            results = await while_present(request, _stored(entries, form, backend))
     statuses = [result.status for result in results]
     created, replaced = statuses.count(201), statuses.count(200)
     return BulkAnswer(
@@ -68,30 +81,43 @@ def _entries(form: Form) -> list[_Entry]:
     return entries
 
 
-async def _store(entries: list[_Entry], form: Form, backend: Backend) -> list[BulkResult]:
-    """Embed a few images as one batch and store them; results in the order of the entries."""
-    outcomes: dict[int, Upserted | Failure] = {}
-    prepared = {}
-    for position, entry in enumerate(entries):
-        try:
-            check_id(entry.id)
-            if entry.repeated:
-                raise InvalidRequestError(f"The id {entry.id!r} is given twice in this request.")
-            attributes = attributes_field(entry.attributes)
-            image = await backend.embedding.prepare(await form.content(entry.file), thumbnail=True)
-            prepared[position] = (attributes, image)
-        except (ProblemError, UserError) as error:
-            outcomes[position] = error
-    if prepared:
-        embedded = await backend.embedding.embed([image for _, image in prepared.values()])
-        items = [
-            NewItem(entries[position].id, vector, entries[position].label, attributes, image.thumbnail)
-            for (position, (attributes, image)), vector in zip(
-                prepared.items(), embedded.vectors, strict=True
-            )
-        ]
-        outcomes.update(zip(prepared, await _upsert_each(items, backend), strict=True))
-    return [_result(entry.id, outcomes[position]) for position, entry in enumerate(entries)]
+async def _stored(entries: Sequence[_Entry], form: Form, backend: Backend) -> list[BulkResult]:
+    """Embed and store, a few images at a time; results in the order of the entries."""
+
+    async def prepare(turn: Sequence[_Entry]) -> list[_Ready | BulkResult]:
+        return [await _prepared(entry, form, backend) for entry in turn]
+
+    async def store(turn: list[_Ready | BulkResult]) -> list[BulkResult]:
+        ready = [each for each in turn if isinstance(each, _Ready)]
+        written = iter(await _store(ready, backend) if ready else ())
+        return [next(written) if isinstance(each, _Ready) else each for each in turn]
+
+    return await in_turns(entries, prepare, store, size=backend.settings.upload_batch_images)
+
+
+async def _prepared(entry: _Entry, form: Form, backend: Backend) -> _Ready | BulkResult:
+    """What is to be stored, or why it is not."""
+    try:
+        check_id(entry.id)
+        if entry.repeated:
+            raise InvalidRequestError(f"The id {entry.id!r} is given twice in this request.")
+        attributes = attributes_field(entry.attributes)
+        content = await form.content(entry.file)
+        image = await backend.embedding.prepare(content, Priority.UPLOAD, thumbnail=True)
+        return _Ready(entry.id, entry.label, attributes, image)
+    except (ProblemError, UserError) as error:
+        return _result(entry.id, error)
+
+
+async def _store(ready: Sequence[_Ready], backend: Backend) -> list[BulkResult]:
+    """Embed as one batch, store in one transaction."""
+    embedded = await backend.embedding.embed([each.image for each in ready], Priority.UPLOAD)
+    items = [
+        NewItem(each.id, vector, each.label, each.attributes, each.image.thumbnail)
+        for each, vector in zip(ready, embedded.vectors, strict=True)
+    ]
+    outcomes = await _upsert_each(items, backend)
+    return [_result(each.id, outcome) for each, outcome in zip(ready, outcomes, strict=True)]
 
 
 async def _upsert_each(items: Sequence[NewItem], backend: Backend) -> Sequence[Upserted | Failure]:
@@ -102,7 +128,7 @@ async def _upsert_each(items: Sequence[NewItem], backend: Backend) -> Sequence[U
         if len(items) == 1:
             return [error]
         return [(await _upsert_each([item], backend))[0] for item in items]
-    except UserError as error:
+    except (ProblemError, UserError) as error:
         return [error] * len(items)
 
 

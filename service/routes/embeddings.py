@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Request
+from starlette.datastructures import UploadFile
 
 from retrieval.errors import ImageError
-from service.backend import ReadyBackend
+from service.backend import Backend, ReadyBackend
+from service.embedding_worker import Prepared
+from service.lines import Priority
 from service.openapi import IMAGES_BODY
+from service.presence import while_present
 from service.problems import responses
 from service.schemas import EmbeddingsAnswer
-from service.uploads import multipart
+from service.turns import images_under_way, in_turns
+from service.uploads import Form, multipart
 
 router = APIRouter(tags=["embeddings"])
-
-IMAGES_A_TURN = 8
-"""So many images are embedded before another request gets the network."""
 
 
 @router.post("/v1/embeddings", openapi_extra=IMAGES_BODY, responses=responses(400, 413, 415, 422, 503, 507))
 async def embeddings(request: Request, backend: ReadyBackend) -> EmbeddingsAnswer:
     """The L2-normalised embedding of each image as a query, in order; one image that cannot be used refuses all."""
-    vectors: list[list[float]] = []
+    await backend.refuse_if_full(request, Priority.UPLOAD)
     async with multipart(request, backend.settings) as form:
         form.expect_only("image")
         files = form.uploads()
-        for start in range(0, len(files), IMAGES_A_TURN):
-            prepared = []
-            for position, file in enumerate(files[start : start + IMAGES_A_TURN], start):
-                try:
-                    prepared.append(await backend.query_embedding.prepare(await form.content(file)))
-                except ImageError as error:
-                    raise ImageError(f"image {position + 1} of {len(files)}: {error}") from None
-            vectors.extend((await backend.query_embedding.embed(prepared)).vectors.tolist())
+        with backend.places.take(Priority.UPLOAD, images_under_way(len(files), backend.settings)):
+            vectors = await while_present(request, _vectors(files, form, backend))
     return EmbeddingsAnswer(embeddings=vectors, model=backend.gallery.asks.fingerprint)
+
+
+async def _vectors(files: Sequence[UploadFile], form: Form, backend: Backend) -> list[list[float]]:
+    worker = backend.query_embedding
+
+    async def prepare(turn: Sequence[tuple[int, UploadFile]]) -> list[Prepared]:
+        prepared = []
+        for position, file in turn:
+            try:
+                prepared.append(await worker.prepare(await form.content(file), Priority.UPLOAD))
+            except ImageError as error:
+                raise ImageError(f"image {position + 1} of {len(files)}: {error}") from None
+        return prepared
+
+    async def embed(prepared: list[Prepared]) -> list[list[float]]:
+        vectors: list[list[float]] = (await worker.embed(prepared, Priority.UPLOAD)).vectors.tolist()
+        return vectors
+
+    return await in_turns(list(enumerate(files)), prepare, embed, size=backend.settings.upload_batch_images)

@@ -6,14 +6,19 @@ import base64
 import hashlib
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Header, Query, Request, Response
+from numpy.typing import NDArray
 
 from indexes.collection import NewItem
 from indexes.errors import UnknownItemError
 from indexes.filters import LabelIn
-from service.backend import ReadyBackend
+from service.backend import Backend, ReadyBackend
+from service.embedding_worker import Prepared
 from service.item_ids import ImageId, ItemId
+from service.lines import Priority
 from service.openapi import ITEM_BODY
+from service.presence import while_present
 from service.problems import InvalidRequestError, ProblemError, responses
 from service.schemas import ItemBody, ItemsPage
 from service.uploads import attributes_field, multipart
@@ -80,15 +85,16 @@ async def get_item_image(
 )
 async def put_item(id: ItemId, request: Request, response: Response, backend: ReadyBackend) -> ItemBody:
     """Store an image under this id, or replace the item that is there. Answered when it is on disk."""
+    await backend.refuse_if_full(request, Priority.UPLOAD)
     async with multipart(request, backend.settings) as form:
         form.expect_only("image", "label", "attributes")
         label = form.field("label")
         attributes = attributes_field(form.field("attributes"))
         content = await form.image()
-    image = await backend.embedding.prepare(content, thumbnail=True)
-    embedded = await backend.embedding.embed([image])
-    new = NewItem(id, embedded.vectors[0], label, attributes, image.thumbnail)
-    (upserted,) = await backend.write(backend.collection.upsert, [new])
+    with backend.places.take(Priority.UPLOAD):
+        image, vector = await while_present(request, _embedded(content, backend))
+        new = NewItem(id, vector, label, attributes, image.thumbnail)
+        (upserted,) = await backend.write(backend.collection.upsert, [new])
     response.status_code = 201 if upserted.created else 200
     return ItemBody.of(upserted.item)
 
@@ -108,6 +114,11 @@ async def delete_item(id: ItemId, backend: ReadyBackend) -> None:
     (deleted,) = await backend.write(backend.collection.delete, [id])
     if not deleted:
         raise UnknownItemError(f"no item has the id {id!r}")
+
+
+async def _embedded(content: bytes, backend: Backend) -> tuple[Prepared, NDArray[np.float32]]:
+    image = await backend.embedding.prepare(content, Priority.UPLOAD, thumbnail=True)
+    return image, (await backend.embedding.embed([image], Priority.UPLOAD)).vectors[0]
 
 
 def _cursor_of(id: str) -> str:

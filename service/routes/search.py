@@ -13,7 +13,9 @@ from indexes.filter_parsing import parse_filter
 from indexes.filters import Filter
 from indexes.item_checks import check_id
 from service.backend import Backend, ReadyBackend
+from service.lines import Priority
 from service.openapi import SEARCH_BODY
+from service.presence import while_present
 from service.problems import InvalidRequestError, responses
 from service.schemas import HitBody, SearchAnswer, SearchQuery, TookMs
 from service.uploads import (
@@ -53,14 +55,20 @@ async def search(request: Request, backend: ReadyBackend) -> SearchAnswer:
 
 
 async def _by_image(request: Request, backend: Backend) -> SearchAnswer:
+    await backend.refuse_if_full(request, Priority.SEARCH)
     async with multipart(request, backend.settings) as form:
         form.expect_only("image", "k", "filter")
         k = check_k(k_field(form.field("k")), backend.settings)
         text = form.field("filter")
         parsed = None if text is None else parse_filter(json_field(text, "filter"))
         content = await form.image()
-    image = await backend.query_embedding.prepare(content)
-    embedded = await backend.query_embedding.embed([image])
+    with backend.places.take(Priority.SEARCH):
+        return await while_present(request, _of_content(content, k, parsed, backend))
+
+
+async def _of_content(content: bytes, k: int, parsed: Filter | None, backend: Backend) -> SearchAnswer:
+    image = await backend.query_embedding.prepare(content, Priority.SEARCH)
+    embedded = await backend.query_embedding.embed([image], Priority.SEARCH)
     took = TookMs(
         decode=image.decode_ms, wait=round(image.wait_ms + embedded.wait_ms, 3), embed=embedded.embed_ms
     )
