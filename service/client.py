@@ -1,0 +1,251 @@
+"""A client of the service: each call answers with the model of the service's own schema.
+
+```python
+from service.client import Client
+
+with Client("http://127.0.0.1:8000", key="...") as client:
+    client.put("shop/4", Path("vase.jpg"), label="vase-03", attributes={"price": 12.5})
+    for hit in client.search(Path("query.jpg"), k=5, filter={"label": "vase-03"}).hits:
+        print(hit.score, hit.id)
+```
+
+A busy or starting service (429, 503) is asked again, a few times, after the time that it names; so is one whose
+connection breaks, unless the request is a deletion. Any other refusal is raised as a `ServiceError`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from indexes.errors import UserError
+from service.problems import Problem
+from service.schemas import (
+    BulkAnswer,
+    BulkResult,
+    EmbeddingsAnswer,
+    ItemBody,
+    ItemsPage,
+    ModelAnswer,
+    RecallAnswer,
+    Scalar,
+    SearchAnswer,
+    StatsAnswer,
+    View,
+)
+
+Body = TypeVar("Body", bound=BaseModel)
+
+ImageFile = Path | bytes
+Filter = Mapping[str, object]
+
+BUSY = frozenset({429, 503})
+LONGEST_WAIT = 30.0
+"""Seconds. A service that names a longer time is not asked again."""
+
+
+class ServiceError(UserError):
+    """The service refused. problem: what it says about it; retry_after: seconds, where it names some."""
+
+    def __init__(self, problem: Problem, retry_after: float | None = None) -> None:
+        super().__init__(f"{problem.title} ({problem.status}): {problem.detail or problem.title}")
+        self.problem = problem
+        self.status = problem.status
+        self.retry_after = retry_after
+
+
+class UnreachableError(UserError):
+    """No answer, or not one of this service."""
+
+
+@dataclass(frozen=True)
+class NewImage:
+    """An image to be stored by `Client.put_many`."""
+
+    id: str
+    image: ImageFile
+    label: str | None = None
+    attributes: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+class Client:
+    """One service. Safe for use from many threads.
+
+    key: an API key, where the service wants one. timeout: seconds that an answer may take. tries: of a request, the
+    first one included. transport: what carries the requests, for tests.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        key: str | None = None,
+        timeout: float = 30.0,
+        tries: int = 4,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._tries = max(1, tries)
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self._http = httpx.Client(base_url=address, headers=headers, timeout=timeout, transport=transport)
+
+    def search(
+        self,
+        image: ImageFile | None = None,
+        *,
+        id: str | None = None,
+        vector: Sequence[float] | None = None,
+        k: int = 10,
+        filter: Filter | None = None,
+    ) -> SearchAnswer:
+        """The k nearest items to an image, an item or a vector (one of the three), best first."""
+        if image is not None:
+            fields = {"k": str(k), **({} if filter is None else {"filter": json.dumps(filter)})}
+            return self._ask(SearchAnswer, "POST", "/v1/search", data=fields, files=[_file(image)])
+        query: dict[str, object] = {"id": id, "vector": vector, "k": k, "filter": filter}
+        asked = {name: value for name, value in query.items() if value is not None}
+        return self._ask(SearchAnswer, "POST", "/v1/search", json=asked)
+
+    def embed(self, images: Sequence[ImageFile]) -> EmbeddingsAnswer:
+        """The embedding of each image as a query, in order. Nothing is stored."""
+        return self._ask(EmbeddingsAnswer, "POST", "/v1/embeddings", files=[_file(image) for image in images])
+
+    def explain(
+        self,
+        id: str,
+        image: ImageFile | None = None,
+        *,
+        query_id: str | None = None,
+        view: View = "item",
+        typical: bool = True,
+    ) -> bytes:
+        """A PNG of what makes an item like an image, or like another item; see POST /v1/explanations."""
+        path = "/v1/explanations"
+        asked = {"id": id, "view": view, "typical": typical}
+        if image is not None:
+            return self._send("POST", path, data=asked, files=[_file(image)]).content
+        return self._send("POST", path, json={**asked, "query_id": query_id}).content
+
+    def put(
+        self,
+        id: str,
+        image: ImageFile,
+        *,
+        label: str | None = None,
+        attributes: Mapping[str, Scalar] | None = None,
+    ) -> ItemBody:
+        """Store an image, or replace the item that is there. Returns when it is on the service's disk."""
+        fields = {"label": label or "", "attributes": json.dumps(attributes or {})}
+        return self._ask(ItemBody, "PUT", _path(id), data=fields, files=[_file(image)])
+
+    def put_many(self, images: Iterable[NewImage], *, batch: int = 32) -> Iterator[BulkResult]:
+        """Store any number of images, `batch` a request; yields a result for each, in order, as they are on disk."""
+        remaining = iter(images)
+        while chunk := list(islice(remaining, batch)):
+            fields = {
+                "id": [new.id for new in chunk],
+                "label": [new.label or "" for new in chunk],
+                "attributes": [json.dumps(dict(new.attributes)) for new in chunk],
+            }
+            files = [_file(new.image) for new in chunk]
+            yield from self._ask(BulkAnswer, "POST", "/v1/items", data=fields, files=files).results
+
+    def get(self, id: str) -> ItemBody:
+        """Label, attributes and sequence number of an item."""
+        return self._ask(ItemBody, "GET", _path(id))
+
+    def thumbnail(self, id: str) -> bytes:
+        """The stored picture of an item, a JPEG."""
+        return self._send("GET", f"{_path(id)}/image").content
+
+    def delete(self, id: str) -> None:
+        """Remove an item. Returns when its removal is on the service's disk."""
+        self._send("DELETE", _path(id))
+
+    def items(self, *, label: str | None = None, page: int = 500) -> Iterator[ItemBody]:
+        """All items, or those of a label, in the order of their ids; asked for page by page as they are used."""
+        cursor: str | None = None
+        while True:
+            asked = {"limit": page, "label": label, "cursor": cursor}
+            parameters = {name: value for name, value in asked.items() if value is not None}
+            answer = self._ask(ItemsPage, "GET", "/v1/items", params=parameters)
+            yield from answer.items
+            cursor = answer.next_cursor
+            if cursor is None:
+                return
+
+    def recall(self, ks: Sequence[int] = (1, 2, 4, 8)) -> RecallAnswer:
+        """Recall@K of the labelled items, each searched among all others."""
+        return self._ask(RecallAnswer, "GET", "/v1/recall", params={"k": ",".join(map(str, ks))})
+
+    def stats(self) -> StatsAnswer:
+        """What is in the collection."""
+        return self._ask(StatsAnswer, "GET", "/v1/stats")
+
+    def model(self) -> ModelAnswer:
+        """The model that filled the collection, and the one that embeds queries."""
+        return self._ask(ModelAnswer, "GET", "/v1/model")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, model: type[Body], method: str, path: str, **body: Any) -> Body:
+        answer = self._send(method, path, **body)
+        try:
+            return model.model_validate_json(answer.content)
+        except ValidationError:
+            raise UnreachableError(f"{answer.request.url} does not answer as this service does") from None
+
+    def _send(self, method: str, path: str, **body: Any) -> httpx.Response:
+        for tries_left in reversed(range(self._tries)):
+            try:
+                answer = self._http.request(method, path, **body)
+            except httpx.TransportError as error:
+                # A deletion that was carried out unseen would answer 404 the second time.
+                if tries_left == 0 or method == "DELETE":
+                    raise UnreachableError(f"{self._http.base_url} does not answer: {error}") from None
+                time.sleep(1 / (1 + tries_left))
+                continue
+            if answer.is_success:
+                return answer
+            refusal = _refusal(answer)
+            wait = refusal.retry_after
+            if answer.status_code not in BUSY or tries_left == 0 or (wait or 0) > LONGEST_WAIT:
+                raise refusal
+            time.sleep(1.0 if wait is None else wait)
+        raise AssertionError("the last try returns or raises")
+
+
+def _path(id: str) -> str:
+    # Dots alone are steps in a path, and would be resolved before anything is sent.
+    encoded = id.replace(".", "%2E") if id in (".", "..") else quote(id, safe="")
+    return f"/v1/items/{encoded}"
+
+
+def _file(image: ImageFile) -> tuple[str, tuple[str, bytes]]:
+    # A name, so that the part counts as a file; it says nothing, since names of files are nobody's business.
+    return "image", ("image", image.read_bytes() if isinstance(image, Path) else image)
+
+
+def _refusal(answer: httpx.Response) -> ServiceError:
+    try:
+        problem = Problem.model_validate_json(answer.content)
+    except ValidationError:  # a proxy between here and there
+        problem = Problem(title=answer.reason_phrase or "No reason given", status=answer.status_code)
+    wait = answer.headers.get("Retry-After", "")
+    return ServiceError(problem, float(wait) if wait.isdigit() else None)
