@@ -31,6 +31,18 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def labelled(photos: Path) -> Path:
+    """The four colours of `photos` as a set for classification: nine images a class to train on, four to score."""
+    lines = ["path,label,split"]
+    for image in sorted(photos.rglob("*.png")):
+        split = "train" if int(image.stem) < 9 else "test"
+        lines.append(f"{image.relative_to(photos)},{image.parent.name},{split}")
+    manifest = photos / "labelled.csv"
+    manifest.write_text("\n".join(lines) + "\n")
+    return manifest
+
+
 @pytest.fixture
 def recipe_text(photos: Path) -> str:
     return f"""

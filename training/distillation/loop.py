@@ -28,6 +28,7 @@ from training.distillation.distiller import Distiller, use_batch_statistics
 from training.distillation.groups import freeze_student, rate_groups_of
 from training.distillation.metrics import DistillationMetrics, draw_distillation
 from training.distillation.opening import build_student, build_terms, open_teacher
+from training.distillation.overlap_score import overlap_score
 from training.distillation.recipe import DistillationRecipe
 from training.distillation.result import export, score
 from training.distillation.stages import batch_statistics, stage_at, stages_of
@@ -209,6 +210,10 @@ def distill(
                 and ((epoch + 1) % recipe.score.every == 0 or last)
             ):
                 reached = score(recipe, result, scored, test_images, preprocessing, accelerator)
+                if recipe.score.overlap and last and teacher is not None:
+                    reached["overlap"] = overlap_score(
+                        recipe, model, result, teacher, scored, preprocessing, accelerator
+                    )
             metrics = DistillationMetrics(
                 epoch=epoch + 1,
                 stage=stage.name,

@@ -54,8 +54,10 @@ def _results(score: dict[str, Any] | None) -> dict[str, float]:
     if score is None:
         return {}
     if "error" in score:
-        return {f"top-{k} error": value for k, value in score["error"].items()}
-    return {f"R@{k}": value for k, value in score["recall"].items()} | {"MAP@R": score["map_at_r"]}
+        found = {f"top-{k} error": value for k, value in score["error"].items()}
+    else:
+        found = {f"R@{k}": value for k, value in score["recall"].items()} | {"MAP@R": score["map_at_r"]}
+    return found | {f"overlap {tap}": value for tap, value in score.get("overlap", {}).items()}
 
 
 def draw_distillation(lines: list[dict[str, Any]], path: Path, *, title: str) -> None:

@@ -115,6 +115,16 @@ class DistillationRecipe(RunSection):
         return self
 
     @model_validator(mode="after")
+    def _overlap_of_something(self) -> Self:
+        if self.score.overlap and self.score.split is None:
+            raise ValueError("score.overlap needs images to count activations on; set score.split")
+        if self.score.overlap and not any(term.compares_maps for term in self.terms):
+            raise ValueError(
+                "score.overlap compares features as a term does, such as ab; add one, or leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _of_the_task(self) -> Self:
         if self.task == "classification":
             if self.sampler != SamplerSection():

@@ -113,6 +113,12 @@ class TermSection(Section):
         """What the term counts for."""
         return self.row.weight if self.weight is None else self.weight
 
+    @property
+    def compares_maps(self) -> bool:
+        """Whether it brings features of both networks to maps of one shape."""
+        _, choices = self.row.resolve(self.settings)
+        return choices.get("teacher_transform", "attention") not in ("attention", "paraphraser")
+
 
 class EarlyStageSection(StageSection):
     """A stage before the class labels are used. lr: in place of the optimiser's, for everything that learns in it."""
@@ -133,8 +139,10 @@ class MainStageSection(StageSection):
 class ScoreSection(Section):
     """What is scored while the student learns. split: of the data set; the same classes for a classifier, other classes
     for retrieval; null = nothing. every: in every so many epochs, and the last. k: Ks of Recall@K, for retrieval.
+    overlap: in the end also how far the student's neurons fire together with the teacher's.
     """
 
     split: str | None = None
     every: Annotated[int, Field(ge=1)] = 1
     k: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 2, 4, 8)
+    overlap: bool = False

@@ -1,4 +1,4 @@
-"""A classification set and recipes small enough to distil in seconds."""
+"""Recipes small enough to distil in seconds."""
 
 from __future__ import annotations
 
@@ -20,18 +20,6 @@ optimiser: {{lr: 0.05, classifier_lr: 0.05}}
 schedule: {{epochs: 2}}
 score: {{split: test}}
 """
-
-
-@pytest.fixture(scope="session")
-def labelled(photos: Path) -> Path:
-    """The four colours of `photos` as a set for classification: nine images a class to train on, four to score."""
-    lines = ["path,label,split"]
-    for image in sorted(photos.rglob("*.png")):
-        split = "train" if int(image.stem) < 9 else "test"
-        lines.append(f"{image.relative_to(photos)},{image.parent.name},{split}")
-    manifest = photos / "labelled.csv"
-    manifest.write_text("\n".join(lines) + "\n")
-    return manifest
 
 
 @pytest.fixture
