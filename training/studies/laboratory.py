@@ -14,9 +14,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from training.run_folder import RunFolder
-from training.studies.plan import Plan, PlannedRow, PlannedRun, Trial
+from training.studies.plan import Plan, PlannedRow, Trial
 from training.studies.processes import Processes, StoppedError
-from training.studies.results import read_outcome
+from training.studies.results import foremost, read_outcome
+from training.studies.runs import PlannedRun
 
 Failures = dict[tuple[str, int], str]
 """Why a trial failed, by row and seed."""
@@ -45,7 +46,7 @@ class Laboratory:
         with ThreadPoolExecutor(jobs) as pool:
             coming: dict[Future[None], PlannedRow] = {
                 pool.submit(self._try, planned, trial): planned
-                for planned in rows
+                for planned in sorted(rows, key=_waiting)
                 for trial in planned.trials
             }
             try:
@@ -75,21 +76,18 @@ class Laboratory:
             self._report(f"{where} failed: {failure}")
             return
         outcome = read_outcome(trial)
-        if outcome is not None and 1 in outcome.recall:
-            self._report(f"{where}: R@1 {100 * outcome.recall[1]:.1f}, {outcome.minutes:.1f} min")
+        if outcome is not None:
+            name, value = foremost(self._plan.study, outcome)
+            self._report(f"{where}: {name} {100 * value:.1f}, {outcome.minutes:.1f} min")
 
     def _do(self, planned: PlannedRow, trial: Trial) -> str | None:
         for run in trial.runs:
-            # Rows with the same recipe share a run, which one of them trains while the other waits.
-            with self._guards[run.folder]:
-                if run.folder not in self._failed and not run.finished:
-                    failure = self._train(run)
-                    if failure is not None:
-                        self._failed[run.folder] = failure
-            if run.folder in self._failed:
-                return self._failed[run.folder]
+            failure = self._have(run)
+            if failure is not None:
+                return failure
         if trial.score is not None and read_outcome(trial) is None:
             task = {
+                "kind": self._plan.study.kind,
                 "recipe": self._recipe(trial.runs[0]),
                 "bundles": [str(run.folder / "bundle") for run in trial.runs],
                 "score": str(trial.score),
@@ -97,8 +95,22 @@ class Laboratory:
             return self._processes.do(task, trial.score.with_suffix(".log"))
         return None
 
+    def _have(self, run: PlannedRun) -> str | None:
+        """See that the run has finished, and its teacher's before it."""
+        if run.teacher is not None:
+            failure = self._have(run.teacher)
+            if failure is not None:
+                return f"its teacher failed: {failure}"
+        # Rows with the same recipe or teacher share a run, which one of them trains while the others wait.
+        with self._guards[run.folder]:
+            if run.folder not in self._failed and not run.finished:
+                failure = self._train(run)
+                if failure is not None:
+                    self._failed[run.folder] = failure
+        return self._failed.get(run.folder)
+
     def _train(self, run: PlannedRun) -> str | None:
-        task = {"recipe": self._recipe(run), "folder": str(run.folder)}
+        task = {"kind": self._plan.study.kind, "recipe": self._recipe(run), "folder": str(run.folder)}
         failure = self._processes.do(task, run.folder.with_suffix(".log"))
         if failure is None:
             # Nothing goes on from a finished run, and a study has many.
@@ -111,3 +123,10 @@ class Laboratory:
         # Decoding threads beyond the process's share would take cores from the others.
         values["machine"]["workers"] = values["machine"]["workers"] or self._threads
         return values
+
+
+def _waiting(planned: PlannedRow) -> int:
+    """Teachers first, and while they train, rows that do without."""
+    if planned.row.teaches:
+        return 0
+    return 1 if planned.row.teacher is None else 2

@@ -5,66 +5,33 @@
     OUT/ROW/seed-S.json    only for rows of several models: the score of their concatenated embeddings
     OUT/study.json, table.md, plot.png
 
-Rows with the same recipe have the same runs, which lie in the first such row's folder.
+Rows with the same recipe have the same runs, which lie in the first such row's folder. A row that teaches others has
+one run, whose model is written into the recipes of its students.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from retrieval.errors import UserError
-from retrieval.networks import spec_to_dict
-from training.recipe import Recipe
-from training.recipe_file import first_difference, load_recipe
 from training.run_folder import RunFolder
+from training.sections.section import RunSection
 from training.studies.base import Base, slug
+from training.studies.kinds import KINDS
+from training.studies.runs import PlannedRun, finished_runs
 from training.studies.study import Row, Study
-
-_IN_SPEC = (
-    "backbone",
-    "preset",
-    "share_until",
-    "heads",
-    "mirror",
-    "pool",
-    "norm",
-    "reduction",
-    "prune_until",
-)
-"""What of a recipe's network its spec holds, however it was written."""
+from training.studies.teachers import given_teachers
 
 PROCESS_FILE = "process.json"
 """In a run's folder: what the process that finished it used."""
 
 _SEED_STEP = 1000
 """Between the seeds of the models of a row, so that no model is the first of another seed's."""
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """One training run: its folder and its recipe."""
-
-    folder: Path
-    recipe: Recipe
-
-    @property
-    def finished(self) -> bool:
-        """Whether the run is there, whole, and of this recipe."""
-        return RunFolder(self.folder).finished and self.difference() is None
-
-    def difference(self) -> str | None:
-        """In what the run that lies in the folder has another recipe; None if there is none or it is this one's."""
-        folder = RunFolder(self.folder)
-        if not folder.recipe.is_file():
-            return None
-        there = load_recipe(folder.recipe, [f"name={self.recipe.name}"])
-        # A run that has to go on is compared by train as strictly as here.
-        if folder.finished and _identity(there) == _identity(self.recipe):
-            return None
-        return first_difference(there, self.recipe)
 
 
 @dataclass(frozen=True)
@@ -81,7 +48,7 @@ class PlannedRow:
     """A row with its trials, one a seed. selected: whether this command is to run what is missing of it."""
 
     row: Row
-    recipe: Recipe
+    recipe: RunSection
     trials: tuple[Trial, ...]
     selected: bool
 
@@ -97,39 +64,49 @@ class Plan:
 
 def plan_study(
     study: Study,
-    base: Base,
+    base: Base[Any],
     out: Path,
     *,
     seeds: int,
     rows: Sequence[str] = (),
     reuse: Sequence[Path] = (),
+    teachers: Mapping[str, Path] | None = None,
 ) -> Plan:
     """Every run of a study, with a checked recipe each.
 
-    seeds: how many, from 0. rows: names of those to run, empty for all. reuse: folders beneath which finished runs of
-    the same recipe are taken instead of training again. Raises UserError for a wrong number or name, for a recipe
-    that cannot be, and where a folder holds a run of another recipe.
+    seeds: how many, from 0. rows: names of those to run, `*` standing for any letters; empty for all. reuse: folders
+    beneath which finished runs of the same recipe are taken instead of training again. teachers: finished runs, by the
+    network's name, that are taken in place of those that the study would train. Raises UserError for a wrong number or
+    name, for a recipe that cannot be, and where a folder holds a run of another recipe.
     """
     if seeds < 1:
         raise UserError(f"--seeds must be 1 or more; got {seeds}")
     wanted = _select(study, rows)
     _check_out(study, out)
-    taken = _finished_runs(reuse)
+    kind = KINDS[study.kind]
+    taken = finished_runs(kind, reuse)
+    given = given_teachers(study, kind, teachers or {})
+    teaching: dict[str, PlannedRun] = {}
     planned = []
     for row in study.rows:
         trials = []
-        for seed in range(seeds):
+        teacher = teaching[row.teacher] if row.teacher is not None else None
+        # Of a model that is to be, its place is known.
+        theirs = {"teacher.model": str(RunFolder(teacher.folder.resolve()).bundle)} if teacher else {}
+        for seed in range(1 if row.teaches else seeds):
             runs = []
             for model in range(row.models):
                 own = {"name": slug(row.name), "seed": seed + _SEED_STEP * model}
-                recipe = base.recipe(row.overrides, own)
+                recipe = base.recipe(row.overrides, theirs, own, teaches=row.teaches)
                 folder = out / slug(row.name) / f"seed-{recipe.seed}"
                 if not RunFolder(folder).recipe.is_file():
-                    folder = taken.get(_identity(recipe), folder)
-                taken.setdefault(_identity(recipe), folder)
-                runs.append(PlannedRun(folder, recipe))
+                    folder = taken.get(kind.identity(recipe), folder)
+                taken.setdefault(kind.identity(recipe), folder)
+                runs.append(given.get(row.name, PlannedRun(kind, folder, recipe, teacher)))
             score = out / slug(row.name) / f"seed-{seed}.json" if row.models > 1 else None
             trials.append(Trial(seed, tuple(runs), score))
+        if row.teaches:
+            teaching[row.name] = trials[0].runs[0]
         planned.append(PlannedRow(row, trials[0].runs[0].recipe, tuple(trials), row.name in wanted))
     for planned_row in planned:
         if planned_row.selected:
@@ -138,13 +115,23 @@ def plan_study(
 
 
 def _select(study: Study, rows: Sequence[str]) -> set[str]:
-    known = {slug(row.name): row.name for row in study.rows}
+    if not rows:
+        # Teachers are trained where a student needs one.
+        return {row.name for row in study.rows}
+    found: set[str] = set()
     for name in rows:
-        if slug(name) not in known:
-            raise UserError(
-                f"study {study.name} has no row {name!r}; its rows are {', '.join(known.values())}"
-            )
-    return {known[slug(name)] for name in rows} or set(known.values())
+        matching = {row.name for row in study.rows if _means(name, row.name)}
+        if not matching:
+            names = ", ".join(row.name for row in study.rows)
+            raise UserError(f"study {study.name} has no row {name!r}; its rows are {names}")
+        found |= matching
+    return found
+
+
+def _means(given: str, name: str) -> bool:
+    if "*" in given:
+        return fnmatchcase(name.lower(), given.lower().replace("[", "[[]").replace("?", "[?]"))
+    return slug(given) == slug(name)
 
 
 def _check_out(study: Study, out: Path) -> None:
@@ -157,29 +144,7 @@ def _check_out(study: Study, out: Path) -> None:
 
 def _check_folders(planned: PlannedRow) -> None:
     for trial in planned.trials:
-        for run in trial.runs:
+        for run in (each for own in trial.runs for each in (own.teacher, own) if each is not None):
             difference = run.difference()
             if difference is not None:
                 raise UserError(f"{run.folder} is a run of another recipe: {difference}; give another --out")
-
-
-def _finished_runs(folders: Sequence[Path]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserError(f"--reuse {folder} is not a folder")
-        for written in sorted(folder.rglob("seed-*/recipe.yaml")):
-            if RunFolder(written.parent).finished:
-                found.setdefault(_identity(load_recipe(written)), written.parent)
-    return found
-
-
-def _identity(recipe: Recipe) -> str:
-    """The same for recipes that give the same weights, although one names a preset and the other its parts."""
-    values = recipe.model_dump(mode="json", exclude={"name", "machine"})
-    network = {key: value for key, value in values["network"].items() if key not in _IN_SPEC}
-    if recipe.network.prune_until == "auto":
-        network["prune_until"] = "auto"
-    return json.dumps(
-        values | {"network": network, "spec": spec_to_dict(recipe.network.spec())}, sort_keys=True
-    )

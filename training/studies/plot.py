@@ -1,42 +1,43 @@
-"""The plot of a study: a line for each row, a dot for each seed, a bar for mean and spread."""
+"""The plot of a study: a line for each row, a dot for each seed, a bar for mean and spread, a diamond for what is
+published.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.studies.results import Outcome, RowResult, Spread
+from training.studies.results import RowResult, Spread
 from training.studies.study import Study
+from training.studies.table import shown_scores
 
-_DOT, _BAR, _COST = "#8fb0d0", "#1f4e79", "#b9843c"
+_DOT, _BAR, _COST, _PUBLISHED = "#8fb0d0", "#1f4e79", "#b9843c", "#e3b7b0"
 
 
 def draw_study(study: Study, results: Sequence[RowResult], path: Path, *, about: str) -> None:
-    """Draw R@1 and MAP@R of the rows, with memory where the study is about it, into a PNG. about: below the title."""
-    panels = 3 if study.memory else 2
+    """Draw the rows' scores, with memory where the study is about it, into a PNG. about: below the title."""
+    scored = [(row, result) for row, result in enumerate(results) if result.outcomes]
+    names = _drawn(study, results)
+    panels = max(1, len(names) + study.memory)
     height = 1.4 + 0.34 * max(len(results), 2)
     figure = Figure(figsize=(3.6 * panels + 1.6, height), layout="constrained")
-    axes = figure.subplots(1, panels, sharey=True)
-    scored = [(row, result) for row, result in enumerate(results) if result.outcomes]
-    smallest_k = min(
-        (k for _, result in scored for outcome in result.outcomes for k in outcome.recall), default=1
-    )
-    _scores(axes[0], scored, lambda outcome: outcome.recall[smallest_k])
-    axes[0].set(title=f"R@{smallest_k}, per cent", ylim=(len(results) - 0.5, -0.5))
+    axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
+    for panel, name in zip(axes, names, strict=False):
+        _scores(panel, scored, name)
+        panel.set(title=f"{name}, per cent")
+    axes[0].set(ylim=(len(results) - 0.5, -0.5))
     axes[0].set_yticks(range(len(results)), [_label(result) for result in results])
-    _scores(axes[1], scored, lambda outcome: outcome.map_at_r)
-    axes[1].set(title="MAP@R, per cent")
     if study.memory:
-        axes[2].barh(
+        axes[-1].barh(
             [row for row, _ in scored],
-            [result.cost.training_mib for _, result in scored],
+            [result.facts.training_mib or 0 for _, result in scored],
             height=0.5,
             color=_COST,
         )
-        axes[2].set(title="training memory, MiB")
+        axes[-1].set(title="training memory, MiB")
     for panel in axes:
         panel.grid(axis="x", color="#dddddd", linewidth=0.6)
         panel.set_axisbelow(True)
@@ -48,9 +49,19 @@ def draw_study(study: Study, results: Sequence[RowResult], path: Path, *, about:
     figure.savefig(path, dpi=140)
 
 
-def _scores(panel: Axes, scored: Sequence[tuple[int, RowResult]], value: Callable[[Outcome], float]) -> None:
+def _drawn(study: Study, results: Sequence[RowResult]) -> tuple[str, ...]:
+    """The study's scores, else the first and the last of those that all have."""
+    names = shown_scores(study, results)
+    return names if study.scores or len(names) < 2 else (names[0], names[-1])
+
+
+def _scores(panel: Axes, scored: Sequence[tuple[int, RowResult]], name: str) -> None:
     for row, result in scored:
-        values = [100 * value(outcome) for outcome in result.outcomes]
+        if name in result.published:
+            panel.plot(result.published[name], row, "D", color=_PUBLISHED, markersize=5, zorder=1)
+        values = [100 * outcome.scores[name] for outcome in result.outcomes if name in outcome.scores]
+        if not values:
+            continue
         spread = Spread.of(values)
         # A little below, where the bar does not cover them.
         panel.plot(values, [row + 0.2] * len(values), "o", color=_DOT, markersize=4, zorder=2)

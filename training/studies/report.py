@@ -13,23 +13,25 @@ from typing import Any
 
 import torch
 
-from training.recipe import Recipe
 from training.run_folder import write_whole
-from training.studies.base import Images
+from training.sections.section import RunSection
+from training.studies.kind import Images
+from training.studies.kinds import KINDS
 from training.studies.plan import Plan
 from training.studies.plot import draw_study
 from training.studies.results import RowResult, Spread, read_results
+from training.studies.study import Study
 from training.studies.table import markdown
-from training.validation import pretraining
 
 _LIBRARIES = ("torch", "torchvision", "pytorch-metric-learning", "numpy")
 
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What a table must say beside its figures. recipe: what the rows have in common."""
+    """What a table must say beside its figures. recipe: what the rows have in common, of the study's kind."""
 
-    recipe: Recipe
+    recipe: RunSection
+    data: str
     images: Images
     command: str
     seeds: int
@@ -45,26 +47,18 @@ def write_study(plan: Plan, circumstances: Circumstances, failures: Mapping[tupl
     plan.out.mkdir(parents=True, exist_ok=True)
     document = _document(plan, circumstances, results)
     write_whole(plan.out / "study.json", json.dumps(document, indent=2) + "\n")
-    caption = [settings_in_words(circumstances), machine_in_words(circumstances)]
+    caption = [settings_in_words(plan.study, circumstances), machine_in_words(circumstances)]
     write_whole(plan.out / "table.md", markdown(plan.study, results, caption))
-    recipe = circumstances.recipe
-    about = (
-        f"{recipe.data.name}, {recipe.network.backbone}, {recipe.images.pixels} px, "
-        f"{recipe.schedule.epochs} epochs; a dot a seed, mean ± deviation"
-    )
+    about = f"{KINDS[plan.study.kind].about(circumstances.recipe)}; a dot a seed, mean ± deviation"
     draw_study(plan.study, results, plan.out / "plot.png", about=about)
 
 
-def settings_in_words(circumstances: Circumstances) -> str:
+def settings_in_words(study: Study, circumstances: Circumstances) -> str:
     """Data, protocol and the settings that rows share unless their name says otherwise."""
-    recipe, last = circumstances.recipe, circumstances.seeds - 1
-    precision = "" if recipe.precision == "auto" else f", {recipe.precision}"
+    last = circumstances.seeds - 1
     return (
-        f"{recipe.data.name}: {circumstances.images}. {recipe.network.backbone}, weights: "
-        f"{pretraining(recipe.network.weights)}; "
-        f"{recipe.images.pixels} x {recipe.images.pixels} pixels, {recipe.schedule.epochs} epochs, batch {recipe.batch}"
-        f"{precision}, where a row does not say otherwise; seed{'s 0 to ' + str(last) if last else ' 0'}. Classes of a "
-        "test split are neither trained on nor scored."
+        f"{circumstances.data}: {circumstances.images}. {KINDS[study.kind].settings(circumstances.recipe)} "
+        f"Seed{'s 0 to ' + str(last) if last else ' 0'}."
     )
 
 
@@ -115,12 +109,13 @@ def _document(plan: Plan, circumstances: Circumstances, results: Sequence[RowRes
                 "name": result.name,
                 "overrides": dict(planned[result.name].row.overrides),
                 "models": planned[result.name].row.models,
-                **asdict(result.cost),
-                "recall": {
-                    k: _spread([outcome.recall[k] for outcome in result.outcomes])
-                    for k in (result.outcomes[0].recall if result.outcomes else ())
+                "teacher_row": planned[result.name].row.teacher,
+                **asdict(result.facts),  # type: ignore[call-overload]  # a protocol cannot say that it is a dataclass
+                "scores": {
+                    name: asdict(Spread.of([outcome.scores[name] for outcome in result.outcomes]))
+                    for name in (result.outcomes[0].scores if result.outcomes else ())
                 },
-                "map_at_r": _spread([outcome.map_at_r for outcome in result.outcomes]),
+                "published": dict(result.published),
                 "seeds": [
                     asdict(outcome)
                     | {
@@ -138,10 +133,6 @@ def _document(plan: Plan, circumstances: Circumstances, results: Sequence[RowRes
             for result in results
         ],
     }
-
-
-def _spread(values: Sequence[float]) -> dict[str, float | None] | None:
-    return asdict(Spread.of(values)) if values else None
 
 
 def _relative(folder: Path, out: Path) -> str:

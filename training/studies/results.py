@@ -4,56 +4,42 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
-from retrieval.networks import spec_from_dict
-from retrieval.networks.cost import cost
 from training.metrics import read_metrics
 from training.run_folder import RunFolder
-from training.studies.memory import averages, training_bytes
+from training.studies.kind import Facts, Trained
 from training.studies.plan import PROCESS_FILE, Plan, PlannedRow, Trial
+from training.studies.study import Study
 
 MIB = 2**20
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One row at one seed. recall: {K: share in 0..1}. minutes: of training, of all its models together, without
-    validation. peak_mib: the most that a process used; None where it was killed before it could say.
+    """One row at one seed. scores: shares in 0..1 by name, the foremost first. minutes: of training, of all its models
+    together, without validation. peak_mib: the most that a process used; None where it was killed before it could say.
     """
 
     seed: int
-    recall: Mapping[int, float]
-    map_at_r: float
+    scores: Mapping[str, float]
     minutes: float
     peak_mib: float | None
 
 
 @dataclass(frozen=True)
-class RowCost:
-    """What the row's network costs. gmacs: one image, one view, at the pixels that are scored. training_mib: see
-    `memory.py`; of one model where there are several, since they are trained one by one.
+class RowResult:
+    """A row with what there is of it: outcomes in the order of seeds, and a line for each trial that failed. published:
+    scores in per cent by name.
     """
 
-    parameters: int
-    gmacs: float
-    embedding_size: int
-    mirror: bool
-    pixels: int
-    training_mib: float
-
-
-@dataclass(frozen=True)
-class RowResult:
-    """A row with what there is of it: outcomes in the order of seeds, and a line for each trial that failed."""
-
     name: str
-    cost: RowCost
+    facts: Facts
     outcomes: tuple[Outcome, ...]
     failures: tuple[str, ...] = ()
+    published: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:
@@ -82,7 +68,8 @@ def read_results(plan: Plan, failures: Mapping[tuple[str, int], str]) -> list[Ro
         found = tuple(outcome for outcome in outcomes if outcome is not None)
         failed = tuple(line for (row, _), line in failures.items() if row == planned.row.name)
         if found or failed:
-            results.append(RowResult(planned.row.name, row_cost(planned), found, failed))
+            row = planned.row
+            results.append(RowResult(row.name, facts_of(planned), found, failed, row.published))
     return results
 
 
@@ -91,7 +78,7 @@ def read_outcome(trial: Trial) -> Outcome | None:
     if not all(run.finished for run in trial.runs):
         return None
     folders = [RunFolder(run.folder) for run in trial.runs]
-    documents = [json.loads((folder.bundle / "model.json").read_text(encoding="utf-8")) for folder in folders]
+    documents = [run.document for run in trial.runs]
     if trial.score is None:
         score = documents[0]["scores"][-1]
     else:
@@ -101,11 +88,16 @@ def read_outcome(trial: Trial) -> Outcome | None:
     peaks = [_peak(folder.path) for folder in folders]
     return Outcome(
         seed=trial.seed,
-        recall={int(k): value for k, value in score["recall"].items()},
-        map_at_r=score["map_at_r"],
+        scores=trial.runs[0].kind.scores(score),
         minutes=sum(_seconds(folder) for folder in folders) / 60,
         peak_mib=None if None in peaks else max(peak for peak in peaks if peak is not None) / MIB,
     )
+
+
+def foremost(study: Study, outcome: Outcome) -> tuple[str, float]:
+    """Name and value of the first score that the study shows; of a teacher, which may have others, its own first."""
+    name = next((name for name in study.scores if name in outcome.scores), next(iter(outcome.scores)))
+    return name, outcome.scores[name]
 
 
 def _seconds(folder: RunFolder) -> float:
@@ -123,25 +115,14 @@ def _peak(folder: Path) -> int | None:
     return peak
 
 
-def row_cost(planned: PlannedRow) -> RowCost:
-    """The cost of the network as it was trained, or, where no run has finished, as the recipe says."""
-    spec = planned.recipe.network.spec()
-    for run in (run for trial in planned.trials for run in trial.runs if run.finished):
-        document: dict[str, Any] = json.loads(
-            (run.folder / "bundle" / "model.json").read_text(encoding="utf-8")
-        )
-        spec = spec_from_dict(document["spec"])
-        break
-    recipe = planned.recipe
-    pixels = recipe.images.scored_side
-    counted = cost(spec, pixels)
-    models = planned.row.models
-    return RowCost(
-        parameters=models * counted.parameters,
-        gmacs=models * counted.gmacs,
-        embedding_size=models * counted.embedding_size,
-        mirror=spec.mirror,
-        pixels=pixels,
-        training_mib=training_bytes(spec, recipe.images.pixels, recipe.batch, averages(recipe.optimiser))
-        / MIB,
+def facts_of(planned: PlannedRow) -> Facts:
+    """What there is to say of a row, by its first finished run if it has one."""
+    first = planned.trials[0].runs[0]
+    runs = (run for trial in planned.trials for run in trial.runs if run.finished)
+    trained = Trained(
+        recipe=planned.recipe,
+        models=planned.row.models,
+        teacher=None if first.teacher is None else first.teacher.recipe,
+        document=next((run.document for run in runs), None),
     )
+    return first.kind.facts(trained)

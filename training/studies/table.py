@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
+from training.studies.kinds import KINDS
 from training.studies.results import RowResult, Spread
 from training.studies.study import Study
 
 _Column = tuple[str, Callable[[RowResult], str]]
 
 
-def row_in_words(result: RowResult) -> str:
+def row_in_words(study: Study, result: RowResult) -> str:
     """One line for a terminal: `until 16: R@1 54.2 ± 0.4, ..., MAP@R 9.1 ± 0.1; 3 seeds, 4.1 min each`."""
     if result.failed:
         return f"{result.name}: failed ({result.failures[0]})"
-    scores = [f"R@{k} {_percent(result, lambda o, k=k: o.recall[k])}" for k in _ks([result])]
-    scores.append(f"MAP@R {_percent(result, lambda o: o.map_at_r)}")
+    scores = [
+        f"{name} {_percent(result, name)}" + (f" (published {published:g})" if published is not None else "")
+        for name in shown_scores(study, [result])
+        if any(name in outcome.scores for outcome in result.outcomes)
+        for published in [result.published.get(name)]
+    ]
     count = len(result.outcomes)
     seeds = f"{count} seed{'s' * (count != 1)}" + (f", {len(result.failures)} failed" * bool(result.failures))
     return f"{result.name}: {', '.join(scores)}; {seeds}, {_minutes(result)} min each"
@@ -37,57 +43,65 @@ def markdown(study: Study, results: Sequence[RowResult], caption: Sequence[str])
         "\n".join(lines),
         *(["\n".join(failures)] if failures else []),
         *caption,
-        _legend(study, results),
+        _legend(study),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _columns(study: Study, results: Sequence[RowResult]) -> list[_Column]:
-    def recall(k: int) -> _Column:
-        return f"R@{k}", lambda result: _percent(result, lambda outcome: outcome.recall[k])
+def shown_scores(study: Study, results: Sequence[RowResult]) -> tuple[str, ...]:
+    """The names of the scores that a table shows: the study's, else those that every outcome has."""
+    kept = [outcome.scores for result in results for outcome in result.outcomes]
+    if study.scores:
+        return study.scores
+    return tuple(name for name in kept[0] if all(name in scores for scores in kept)) if kept else ()
 
-    columns: list[_Column] = [
-        (study.name, lambda result: result.name),
-        *(recall(k) for k in _ks(results)),
-        ("MAP@R", lambda result: _percent(result, lambda outcome: outcome.map_at_r)),
-        ("seeds", _seeds),
-        ("embedding", lambda result: str(result.cost.embedding_size)),
-        ("parameters", lambda result: f"{result.cost.parameters / 1e6:.2f} M"),
-        ("GMACs", lambda result: f"{result.cost.gmacs:.3f}"),
-        ("mirrored", lambda result: "yes" if result.cost.mirror else "no"),
-        ("minutes", _minutes),
-    ]
+
+def _columns(study: Study, results: Sequence[RowResult]) -> list[_Column]:
+    columns: list[_Column] = [(study.name, lambda result: result.name)]
+    for name in shown_scores(study, results):
+        columns.append((name, partial(_percent, name=name)))
+        if any(name in result.published for result in results):
+            columns.append((f"{name}, published", partial(_published, name=name)))
+    columns.append(("seeds", _seeds))
+    for name in results[0].facts.cells(study) if results else ():
+        columns.append((name, partial(_fact, study=study, name=name)))
+    columns.append(("minutes", _minutes))
     if study.memory:
-        columns.append(("training memory", lambda result: f"{result.cost.training_mib:.0f} MiB"))
+        columns.append(("training memory", _memory))
         columns.append(("peak of process", _peak))
     return columns
 
 
-def _legend(study: Study, results: Sequence[RowResult]) -> str:
-    said = (
-        "Scores in per cent, mean ± sample standard deviation over seeds (none is shown for one seed). Parameters "
-        "without classifiers; GMACs of one image in one view at the row's pixels, the mirror doubles them; minutes of "
-        "training for one seed by the wall clock, validation not counted."
-    )
+def _legend(study: Study) -> str:
+    said = [
+        "Scores in per cent, mean ± sample standard deviation over seeds (none is shown for one seed).",
+        KINDS[study.kind].legend,
+        "Minutes of training for one seed by the wall clock, validation not counted.",
+    ]
+    if study.source:
+        said.append(f"Published: {study.source}")
     if study.memory:
-        said += (
-            " Training memory: weights, gradients, the optimiser's averages and the activations kept for the backward "
+        said.append(
+            "Training memory: weights, gradients, the optimiser's averages and the activations kept for the backward "
             "pass of one batch, counted, not measured. Peak of process: measured, with libraries and cached images."
         )
-    return said
+    return " ".join(said)
 
 
-def _ks(results: Sequence[RowResult]) -> list[int]:
-    """The Ks that every result has."""
-    kept = [set(outcome.recall) for result in results for outcome in result.outcomes]
-    return sorted(set.intersection(*kept)) if kept else []
-
-
-def _percent(result: RowResult, value: Callable[..., float]) -> str:
-    if not result.outcomes:
-        return "failed"
-    spread = Spread.of([100 * value(outcome) for outcome in result.outcomes])
+def _percent(result: RowResult, name: str) -> str:
+    values = [100 * outcome.scores[name] for outcome in result.outcomes if name in outcome.scores]
+    if not values:
+        return "-" if result.outcomes else "failed"
+    spread = Spread.of(values)
     return f"{spread.mean:.1f}" + (f" ± {spread.deviation:.1f}" if spread.deviation is not None else "")
+
+
+def _published(result: RowResult, name: str) -> str:
+    return f"{result.published[name]:g}" if name in result.published else "-"
+
+
+def _fact(result: RowResult, study: Study, name: str) -> str:
+    return result.facts.cells(study)[name]
 
 
 def _seeds(result: RowResult) -> str:
@@ -98,6 +112,10 @@ def _minutes(result: RowResult) -> str:
     if not result.outcomes:
         return "-"
     return f"{Spread.of([outcome.minutes for outcome in result.outcomes]).mean:.1f}"
+
+
+def _memory(result: RowResult) -> str:
+    return "-" if result.facts.training_mib is None else f"{result.facts.training_mib:.0f} MiB"
 
 
 def _peak(result: RowResult) -> str:

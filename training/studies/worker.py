@@ -20,9 +20,10 @@ import torch
 
 from retrieval.errors import UserError
 from training.failure import TrainingFailedError
-from training.loop import train
-from training.recipe import Recipe
 from training.run_folder import RunFolder, write_whole
+from training.sections.section import RunSection
+from training.studies.kind import Kind
+from training.studies.kinds import KINDS
 from training.studies.plan import PROCESS_FILE
 from training.studies.together import score_together
 
@@ -32,13 +33,14 @@ def main() -> int:
     task = json.loads(sys.stdin.readline())
     threading.Thread(target=_leave_with_the_study, daemon=True).start()
     torch.set_num_threads(task["threads"])
-    recipe = Recipe.model_validate(task["recipe"])
+    kind = KINDS[task["kind"]]
+    recipe = kind.recipe.model_validate(task["recipe"])
     try:
         if "score" in task:
             score = score_together([Path(folder) for folder in task["bundles"]], recipe)
             write_whole(Path(task["score"]), json.dumps(score, indent=2) + "\n")
         else:
-            _train(recipe, Path(task["folder"]), task["threads"])
+            _train(kind, recipe, Path(task["folder"]), task["threads"])
     except (TrainingFailedError, UserError) as error:
         _answer({"failed": str(error)})
         return 1
@@ -46,9 +48,9 @@ def main() -> int:
     return 0
 
 
-def _train(recipe: Recipe, folder: Path, threads: int) -> None:
+def _train(kind: Kind[Any], recipe: RunSection, folder: Path, threads: int) -> None:
     resume = RunFolder(folder).recipe.exists()
-    train(recipe, folder, resume=resume, report=lambda line: print(line, file=sys.stderr, flush=True))
+    kind.train(recipe, folder, resume=resume, report=lambda line: print(line, file=sys.stderr, flush=True))
     used = {"peak_bytes": _peak_bytes(), "threads": threads, "torch": torch.__version__}
     write_whole(folder / PROCESS_FILE, json.dumps(used) + "\n")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from training.recipe import Recipe
 from training.studies.base import Base, open_base
 from training.studies.plan import Plan, plan_study
 from training.studies.study import Row, Study
@@ -44,12 +45,12 @@ def tiny_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def base(tiny_file: Path, photos: Path) -> Base:
+def base(tiny_file: Path, photos: Path) -> Base[Recipe]:
     return open_base(tiny_file, {}, data=str(photos), root=None, backbone=BACKBONE)
 
 
 @pytest.fixture
-def make_plan(base: Base, tmp_path: Path) -> Callable[..., Plan]:
+def make_plan(base: Base[Recipe], tmp_path: Path) -> Callable[..., Plan]:
     def make(study: Study = STUDY, *, seeds: int = 1, **rest: Any) -> Plan:
         return plan_study(study, base, tmp_path / "study", seeds=seeds, **rest)
 

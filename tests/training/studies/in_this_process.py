@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from training.failure import TrainingFailedError
-from training.loop import train
-from training.recipe import Recipe
+from training.studies.kinds import KINDS
 from training.studies.processes import Processes, StoppedError
 from training.studies.together import score_together
 
@@ -34,14 +33,15 @@ class InThisProcess(Processes):
         if len(self.tasks) == self._interrupt:
             raise KeyboardInterrupt
         self.tasks.append(task)
-        recipe = Recipe.model_validate(task["recipe"])
+        kind = KINDS[task["kind"]]
+        recipe = kind.recipe.model_validate(task["recipe"])
         if "score" in task:
             score = score_together([Path(bundle) for bundle in task["bundles"]], recipe)
             Path(task["score"]).write_text(json.dumps(score))
             return None
         folder = Path(task["folder"])
         try:
-            train(recipe, folder, resume=(folder / "recipe.yaml").exists())
+            kind.train(recipe, folder, resume=(folder / "recipe.yaml").exists())
         except TrainingFailedError as error:
             return str(error)
         return None

@@ -9,10 +9,11 @@ import pytest
 from retrieval.datasets import open_dataset
 from retrieval.errors import DataError, UserError
 from training.data import open_subsets
+from training.recipe import Recipe
 from training.studies.base import Base, count_images, open_base, slug
 
 
-def of(photos: Path, backbone: str = "efficientnet_lite0", *settings: str) -> Base:
+def of(photos: Path, backbone: str = "efficientnet_lite0", *settings: str) -> Base[Recipe]:
     return open_base(None, {}, data=str(photos), root=None, backbone=backbone, settings=settings)
 
 

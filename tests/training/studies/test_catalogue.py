@@ -12,9 +12,10 @@ from retrieval.errors import NetworkError, UserError
 from retrieval.networks import build_ensemble
 from retrieval.networks.cost import cost
 from tests.training.studies.in_this_process import InThisProcess
+from tests.training.studies.narrowed import recipe_of
 from training.recipe import Recipe
 from training.studies.base import open_base, slug
-from training.studies.catalogue import STUDIES, study_of
+from training.studies.catalogue import FINE_TUNING_STUDIES, study_of
 from training.studies.laboratory import Laboratory
 from training.studies.plan import plan_study
 from training.studies.results import read_results
@@ -28,7 +29,7 @@ def recipes(name: str, backbone: str, photos: Path) -> tuple[Study, dict[str, Re
 
 
 @pytest.mark.parametrize("backbone", ["efficientnet_lite0", "resnet50", "mobilenet_v3_small"])
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", FINE_TUNING_STUDIES)
 def test_every_row_is_a_recipe_and_no_two_rows_are_the_same(name: str, backbone: str, photos: Path) -> None:
     study, built = recipes(name, backbone, photos)
     assert study.name == name
@@ -104,7 +105,7 @@ def test_two_separate_networks_share_the_run_of_the_single_one(photos: Path, tmp
         first, second = trial.runs
         assert first.folder == tmp_path / "single" / f"seed-{trial.seed}"
         assert second.folder == tmp_path / "two-separate-networks" / f"seed-{1000 + trial.seed}"
-        assert first.recipe.network == second.recipe.network
+        assert recipe_of(first).network == recipe_of(second).network
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,7 @@ def many_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", FINE_TUNING_STUDIES)
 def test_every_row_trains_and_is_scored(name: str, many_classes: Path, tmp_path: Path) -> None:
     study = study_of(name, "efficientnet_lite0")
     small = ["images.pixels=32", "schedule.epochs=1", "schedule.warmup_epochs=0", "pruning.epochs=1"]

@@ -76,9 +76,9 @@ def test_a_whole_study(app: typer.Typer, arguments: list[str], tmp_path: Path) -
             for seed in row["seeds"]
         ]
         first, second = (score["recall"]["1"] for score in scores)
-        assert row["recall"]["1"]["mean"] == pytest.approx((first + second) / 2)
+        assert row["scores"]["R@1"]["mean"] == pytest.approx((first + second) / 2)
         # Of two values the sample deviation is their distance over the root of two.
-        assert row["recall"]["1"]["deviation"] == pytest.approx(abs(first - second) / 2**0.5)
+        assert row["scores"]["R@1"]["deviation"] == pytest.approx(abs(first - second) / 2**0.5)
         assert all(seed["peak_mib"] > 50 for seed in row["seeds"])
     table = (out / "table.md").read_text()
     assert "| until B2 | " in table

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.training.studies.in_this_process import InThisProcess
+from tests.training.studies.narrowed import cost_of, recipe_of
 from training.checkpoint import checkpoints
 from training.loop import train
 from training.run_folder import RunFolder
@@ -62,11 +63,11 @@ def test_a_run_that_was_killed_goes_on(make_plan: Make) -> None:
 
     with pytest.raises(KilledError):
         # Told before the epoch's checkpoint is written: the run goes on from that of the first epoch.
-        train(planned.recipe, planned.folder, report=kill)
+        train(recipe_of(planned), planned.folder, report=kill)
     assert checkpoints(RunFolder(planned.folder).checkpoints)
     assert not planned.finished
     through = plan.out / "through"
-    train(planned.recipe, through)
+    train(recipe_of(planned), through)
     run(plan)
     one, other = (load_file(at / "bundle" / "weights.safetensors") for at in (through, planned.folder))
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -110,9 +111,9 @@ def test_two_networks_are_trained_and_scored_as_one_and_share_a_run_of_their_rec
     _, did, _ = run(plan)
     assert did.trained == ["one/seed-0", "two-separate/seed-1000"]
     one, two = read_results(plan, {})
-    assert two.cost.parameters == 2 * one.cost.parameters
-    assert two.cost.gmacs == 2 * one.cost.gmacs
-    assert two.cost.embedding_size == 2 * one.cost.embedding_size
+    assert cost_of(two).parameters == 2 * cost_of(one).parameters
+    assert cost_of(two).gmacs == 2 * cost_of(one).gmacs
+    assert cost_of(two).embedding_size == 2 * cost_of(one).embedding_size
     assert two.outcomes[0].minutes > one.outcomes[0].minutes
     _, again, _ = run(make_plan(study))
     assert again.tasks == []

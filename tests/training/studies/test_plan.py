@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from retrieval.errors import UserError
+from tests.training.studies.narrowed import recipe_of
 from training.loop import train
 from training.studies.base import open_base
 from training.studies.plan import Plan, plan_study
@@ -19,7 +20,7 @@ Make = Callable[..., Plan]
 def test_a_run_for_each_row_and_seed(make_plan: Make, tmp_path: Path) -> None:
     plan = make_plan(seeds=3)
     found = {
-        run.folder.relative_to(plan.out).as_posix(): (run.recipe.seed, run.recipe.network.preset)
+        run.folder.relative_to(plan.out).as_posix(): (run.recipe.seed, recipe_of(run).network.preset)
         for planned in plan.rows
         for trial in planned.trials
         for run in trial.runs
@@ -66,7 +67,7 @@ def test_a_folder_of_another_recipe_is_refused_only_if_its_row_is_to_run(
     make_plan: Make, tiny_file: Path, photos: Path, tmp_path: Path
 ) -> None:
     run = make_plan().rows[0].trials[0].runs[0]
-    train(run.recipe, run.folder)
+    train(recipe_of(run), run.folder)
     base = open_base(
         tiny_file, {}, data=str(photos), root=None, backbone="mobilenet_v3_small", settings=["batch=6"]
     )
@@ -82,8 +83,8 @@ def test_a_finished_run_of_another_study_is_taken_for_the_same_recipe(
 ) -> None:
     run = make_plan().rows[0].trials[0].runs[0]
     elsewhere = tmp_path / "studies" / "first" / "whatever" / "seed-0"
-    written = {"name": "whatever", "network": run.recipe.network.model_copy(update={"share_until": "B3"})}
-    train(run.recipe.model_copy(update=written), elsewhere)
+    written = {"name": "whatever", "network": recipe_of(run).network.model_copy(update={"share_until": "B3"})}
+    train(recipe_of(run).model_copy(update=written), elsewhere)
     plan = make_plan(seeds=2, reuse=[tmp_path / "studies"])
     first, second = (trial.runs[0] for trial in plan.rows[0].trials)
     assert first.folder == elsewhere

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 
 def train_task(plan: Plan) -> dict[str, object]:
     run = plan.rows[0].trials[0].runs[0]
-    return {"recipe": run.recipe.model_dump(mode="json"), "folder": str(run.folder)}
+    return {"kind": plan.study.kind, "recipe": run.recipe.model_dump(mode="json"), "folder": str(run.folder)}
 
 
 def test_a_task_is_done_and_what_it_says_goes_to_the_log(make_plan: Make, tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_users_mistake_and_a_crash_are_one_line_each(make_plan: Make, tmp_path
     failure = Processes(threads=1).do(train_task(plan), tmp_path / "run.log")
     assert failure is not None
     assert failure.startswith("batch is 1000, but ")
-    failure = Processes(threads=1).do({"recipe": {}}, tmp_path / "crash.log")
+    failure = Processes(threads=1).do({"kind": "fine-tuning", "recipe": {}}, tmp_path / "crash.log")
     assert failure is not None
     assert failure.startswith("its process ended unexpectedly (")
     assert len(failure.splitlines()) == 1

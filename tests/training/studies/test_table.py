@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from training.studies.results import Outcome, RowCost, RowResult, Spread
+from training.studies.fine_tuning import RowCost
+from training.studies.results import Outcome, RowResult, Spread
 from training.studies.study import Study
 from training.studies.table import markdown, row_in_words
 
@@ -15,7 +16,8 @@ STUDY = Study("tiny", "Does it?", "It does.", ())
 
 
 def outcome(seed: int, r1: float, r2: float, map_at_r: float, peak: float | None = 900.0) -> Outcome:
-    return Outcome(seed, {1: r1, 2: r2}, map_at_r, minutes=1.5 + seed, peak_mib=peak)
+    scores = {"R@1": r1, "R@2": r2, "MAP@R": map_at_r}
+    return Outcome(seed, scores, minutes=1.5 + seed, peak_mib=peak)
 
 
 # R@1: mean 52, deviations -2, 0, 2, so variance (4 + 0 + 4) / 2 = 4. R@2: mean 70, variance (1 + 1) / 2 = 1.
@@ -53,7 +55,7 @@ def test_a_failed_row_says_so_and_why() -> None:
     text = markdown(STUDY, [FAILED, THREE], [])
     assert cells(text, "bad")[1:5] == ["failed", "failed", "failed", "0 (1 failed)"]
     assert "* bad failed: the loss became nan" in text
-    assert row_in_words(FAILED) == "bad: failed (the loss became nan)"
+    assert row_in_words(STUDY, FAILED) == "bad: failed (the loss became nan)"
 
 
 def test_a_row_that_failed_at_one_seed_shows_the_others() -> None:
@@ -61,13 +63,13 @@ def test_a_row_that_failed_at_one_seed_shows_the_others() -> None:
     assert cells(markdown(STUDY, [partly], []), "three")[1:5] == [
         "52.0 ± 2.0", "70.0 ± 1.0", "10.0 ± 0.0", "3 (1 failed)",
     ]  # fmt: skip
-    assert "3 seeds, 1 failed, 2.5 min each" in row_in_words(partly)
+    assert "3 seeds, 1 failed, 2.5 min each" in row_in_words(STUDY, partly)
 
 
 def test_a_row_in_words() -> None:
-    assert row_in_words(ONE) == "one: R@1 45.7, R@2 60.0, MAP@R 12.3; 1 seed, 1.5 min each"
+    assert row_in_words(STUDY, ONE) == "one: R@1 45.7, R@2 60.0, MAP@R 12.3; 1 seed, 1.5 min each"
     assert (
-        row_in_words(THREE)
+        row_in_words(STUDY, THREE)
         == "three: R@1 52.0 ± 2.0, R@2 70.0 ± 1.0, MAP@R 10.0 ± 0.0; 3 seeds, 2.5 min each"
     )
 

@@ -11,6 +11,7 @@ import pytest
 from retrieval.bundle import load_bundle
 from retrieval.embedder import Embedder
 from tests.training.studies.in_this_process import InThisProcess
+from tests.training.studies.narrowed import recipe_of
 from training.data import open_subsets
 from training.studies.laboratory import Laboratory
 from training.studies.plan import Plan
@@ -43,7 +44,7 @@ def test_the_score_of_two_networks_is_that_of_a_naive_search(make_plan: Callable
     assert trial.score is not None
     score = json.loads(trial.score.read_text())
 
-    _, validation = open_subsets(trial.runs[0].recipe, lambda line: None)
+    _, validation = open_subsets(recipe_of(trial.runs[0]), lambda line: None)
     assert validation is not None
     # The cosine of two models side by side is the mean of their cosines.
     similarity = np.zeros((len(validation), len(validation)))
