@@ -9,18 +9,25 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.cors import CORSMiddleware
 
+from service.access import Access
 from service.backend import Backend
 from service.body_limit import BodyLimit
+from service.cross_origin import cross_origin
 from service.item_ids import EncodedItemPaths
+from service.key_file import KeyFile
 from service.openapi import describe
 from service.problems import add_problem_handlers
-from service.routes import bulk, embeddings, explanations, items, recall, search, status
+from service.request_limits import RequestLimits
+from service.request_log import RequestLog, note_route
+from service.routes import bulk, embeddings, explanations, items, metrics, recall, search, status
 from service.safe_headers import SafeHeaders
 from service.settings import Settings
+from service.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from retrieval.gallery import Gallery
@@ -35,12 +42,14 @@ def create_app(
     gallery: Gallery | Callable[[], Gallery],
     settings: Settings | None = None,
     *,
+    keys: KeyFile | None = None,
     on_failure: Callable[[BaseException], None] | None = None,
 ) -> FastAPI:
     """The service over one gallery.
 
     gallery: an open one, which answers at once and stays the caller's to close; or how to open it, which then happens
         in a thread while the process already answers /healthz, and the service closes it at the end.
+    keys: who may do what; None leaves that to the caller, and everybody may do everything.
     on_failure: called from the event loop with the error if it cannot be opened; the service then never gets ready.
     """
     settings = settings or Settings()
@@ -71,16 +80,25 @@ def create_app(
         redoc_url=None,
         # A redirect from /v1/items/ to /v1/items would take the empty id for a page of items.
         redirect_slashes=False,
+        dependencies=[Depends(note_route)],
     )
+    app.state.telemetry = telemetry = Telemetry()
     app.state.backend = None if callable(gallery) else Backend(gallery, settings)
-    for routes in (search, embeddings, bulk, items, explanations, recall, status):
+    for routes in (search, embeddings, bulk, items, explanations, recall, status, metrics):
         app.include_router(routes.router)
     app.mount("/web", StaticFiles(directory=WEB), name="web")
     app.add_api_route("/", _page, include_in_schema=False)
     add_problem_handlers(app)
     describe(app)
+    # From the innermost to the outermost. Whoever is not let in takes no place, and every answer is logged and safe.
     app.add_middleware(EncodedItemPaths)
     app.add_middleware(BodyLimit, settings=settings)
+    app.add_middleware(RequestLimits, settings=settings)
+    if keys is not None:
+        app.add_middleware(Access, keys=keys, settings=settings)
+    if settings.origins:
+        app.add_middleware(CORSMiddleware, **cross_origin(settings))
+    app.add_middleware(RequestLog, telemetry=telemetry)
     app.add_middleware(SafeHeaders)
     return app
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import copy
+import ipaddress
+import logging
 import signal
 import socket
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from indexes.errors import UserError
+from service.key_commands import keys_app
 
 if TYPE_CHECKING:
     from retrieval.gallery import Gallery
+    from service.key_file import KeyFile
+
+logger = logging.getLogger(__name__)
 
 
 def serve(
@@ -27,6 +32,10 @@ def serve(
             envvar="HDHE_QUERY_MODEL",
             help="A bundle that embeds the queries in the space of the collection's own model.",
         ),
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(envvar="HDHE_KEYS", help="The file of keys; the collection's keys.json otherwise."),
     ] = None,
     host: Annotated[
         str | None, typer.Option(help="Address to listen on; HDHE_HOST, else this machine only.")
@@ -41,18 +50,22 @@ def serve(
     import uvicorn
 
     from service.app import create_app
+    from service.key_file import FILE_NAME, KeyFile
+    from service.logs import logging_config
     from service.settings import settings_from_environment
 
     settings = settings_from_environment()
+    key_file = KeyFile(keys or collection / FILE_NAME)
     listening = _listen(settings.host if host is None else host, settings.port if port is None else port)
+    _stay_here_without_keys(listening, key_file, collection)
     failure: list[BaseException] = []
 
     def opened() -> Gallery:
         from retrieval.gallery import open_gallery
 
         gallery = open_gallery(collection, query_model=query_model)
-        typer.echo(
-            f"{gallery.collection.count()} items in {collection}; the page is at {_address(listening)}"
+        logger.info(
+            "%d items in %s; the page is at %s", gallery.collection.count(), collection, _address(listening)
         )
         return gallery
 
@@ -61,8 +74,9 @@ def serve(
         server.should_exit = True
 
     config = uvicorn.Config(
-        create_app(opened, settings, on_failure=stop),
-        log_config=_logging(),
+        create_app(opened, settings, keys=key_file, on_failure=stop),
+        log_config=logging_config(settings.log_format),
+        access_log=False,
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
@@ -98,6 +112,7 @@ def register(app: typer.Typer) -> None:
     """Add this package's commands to the front door."""
     app.command()(serve)
     app.command()(demo)
+    app.add_typer(keys_app, name="keys")
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -113,15 +128,14 @@ def _address(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _logging() -> dict[str, Any]:
-    """Uvicorn's own, one line a request on stdout, but without its report of starting and stopping."""
-    from uvicorn.config import LOGGING_CONFIG
-
-    config = copy.deepcopy(LOGGING_CONFIG)
-    config["loggers"]["uvicorn.error"]["level"] = "WARNING"
-    # The parser of forms warns of every malformed one; the client is told, and the log is not theirs to fill.
-    config["loggers"]["python_multipart"] = {"level": "ERROR"}
-    return config
+def _stay_here_without_keys(listening: socket.socket, keys: KeyFile, collection: Path) -> None:
+    host = listening.getsockname()[0]
+    if keys.open and not ipaddress.ip_address(host).is_loopback:
+        listening.close()
+        raise UserError(
+            f"{host} can be reached by others and there are no keys; make one with "
+            f"`hdhe keys create --collection {collection} --name NAME --scope write`, or listen on 127.0.0.1"
+        )
 
 
 def _leave(_: int, __: FrameType | None) -> None:

@@ -16,6 +16,7 @@ from retrieval.gallery import THUMBNAIL_PIXELS
 from retrieval.images import ImageLimits, decode_image, thumbnail_jpeg
 from service.batching import Batcher, Embedded, milliseconds
 from service.lines import LineThreads, Priority
+from service.stages import record
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,14 @@ class EmbeddingWorker:
     async def embed(self, images: Sequence[Prepared], priority: Priority) -> Embedded:
         """Embed n >= 1 prepared images in one batch."""
         pixels = [image.pixels for image in images]
-        return await asyncio.wrap_future(
+        embedded = await asyncio.wrap_future(
             self._batcher.submit(self._embedder.embed_prepared, pixels, priority)
         )
+        for image in images:
+            record("decode", image.decode_ms / 1000)
+            record("wait", (image.wait_ms + embedded.wait_ms) / 1000)
+        record("embed", embedded.embed_ms / 1000)
+        return embedded
 
     def warm_up(self) -> None:
         """Embed a grey image, so that the first client does not pay for lazy initialisation. Blocks."""

@@ -41,6 +41,11 @@ class LiveRecall:
         self._kept: dict[Ks, LiveReport] = {}
         self._running: dict[Ks, asyncio.Future[LiveReport]] = {}
 
+    @property
+    def latest(self) -> LiveReport | None:
+        """What was computed last, of whatever K and however old."""
+        return next(reversed(self._kept.values()), None)
+
     async def report(self, ks: Sequence[int], *, sequence: int) -> LiveReport:
         """The recall at these K of a state of the collection no older than the start of the computation.
 

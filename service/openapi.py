@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from service.access_description import describe_access
 from service.problems import Problem
 from service.schemas import DEFAULT_K, ExplanationChoices, ExplanationQuery, SearchQuery
 from service.uploads import JSON, MULTIPART
@@ -96,6 +97,7 @@ def describe(app: FastAPI) -> None:
             schemas = schema.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(problem.pop("$defs", {}))
             schemas["Problem"] = problem
+            describe_access(schema)
             app.openapi_schema = schema
         return app.openapi_schema
 

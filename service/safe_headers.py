@@ -23,7 +23,13 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    # The page may photograph; nothing else that a browser can do is of use to it.
+    "Permissions-Policy": "camera=(self), geolocation=(), microphone=(), payment=(), usb=()",
 }
+API_CACHE = "no-store"
+"""Of answers under /v1 that do not say themselves how they may be kept: whoever uses the browser next has no key."""
 
 
 class SafeHeaders:
@@ -40,6 +46,8 @@ class SafeHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
+                if scope["path"].startswith("/v1/"):
+                    headers.setdefault("Cache-Control", API_CACHE)
             await send(message)
 
         await self._app(scope, receive, send_safely if scope["type"] == "http" else send)

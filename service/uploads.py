@@ -14,6 +14,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from indexes.collection import Scalar
 from service.problems import InvalidRequestError, ProblemError, TooLargeError, invalid_request
+from service.rate_limit import charge_images
 from service.schemas import DEFAULT_K
 from service.settings import MEBIBYTE, Settings
 
@@ -91,6 +92,7 @@ async def multipart(request: Request, settings: Settings) -> AsyncIterator[Form]
         files = len(data.getlist("image"))
         if files > settings.max_request_images:
             raise TooLargeError(f"A request may have at most {settings.max_request_images} images.")
+        charge_images(request.scope, files)
         yield Form(data, settings)
 
 

@@ -18,6 +18,7 @@ from service.openapi import SEARCH_BODY
 from service.presence import while_present
 from service.problems import InvalidRequestError, responses
 from service.schemas import HitBody, SearchAnswer, SearchQuery, TookMs
+from service.stages import record
 from service.uploads import (
     JSON,
     MULTIPART,
@@ -100,7 +101,9 @@ async def _answer(
 
 
 async def _hits(vectors: NDArray[np.float32], k: int, parsed: Filter | None, backend: Backend) -> list[Hit]:
+    started = time.perf_counter()
     found: list[list[Hit]] = await backend.read(backend.collection.search, vectors, k, parsed)
+    record("search", time.perf_counter() - started)
     return found[0]
 
 

@@ -1,0 +1,32 @@
+"""What Prometheus asks for."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from service.problems import responses
+from service.telemetry import Telemetry
+
+router = APIRouter(tags=["status"])
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={
+        **responses(503, 507),
+        200: {
+            "description": "Prometheus' text format, or OpenMetrics for who accepts it.",
+            "content": {
+                media_type: {"schema": {"type": "string"}}
+                for media_type in ("text/plain", "application/openmetrics-text")
+            },
+        },
+    },
+)
+async def metrics(request: Request) -> Response:
+    """Counts and times of the requests, what waits, and the state of the collection; also before it is loaded."""
+    telemetry: Telemetry = request.app.state.telemetry
+    accept = request.headers.get("accept", "")
+    content, media_type = await telemetry.scrape(request.app.state.backend, accept)
+    return Response(content, headers={"Content-Type": media_type})
