@@ -8,7 +8,9 @@ from indexes.collection import (
     Item,
     NewItem,
     Scalar,
+    Source,
     Upserted,
+    Write,
 )
 from indexes.collection_check import CheckReport
 from indexes.errors import (
@@ -44,10 +46,12 @@ __all__ = [
     "LocalCollection",
     "NewItem",
     "Scalar",
+    "Source",
     "StorageError",
     "UnknownItemError",
     "Upserted",
     "UserError",
+    "Write",
     "check_id",
     "parse_filter",
 ]

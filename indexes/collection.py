@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,15 +39,57 @@ NORM_TOLERANCE = 1e-3
 """How far the length of a vector may be from 1. Half-precision models come within 1e-3."""
 
 
+MAX_DIGEST_BYTES = 64
+MAX_KEY_LENGTH = 255
+
+HitField = Literal["label", "attributes"]
+HIT_FIELDS: frozenset[HitField] = frozenset(("label", "attributes"))
+"""What a hit can say of its item."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a write was made from, by which the same write is known again.
+
+    content: a digest of the image file, 1 to MAX_DIGEST_BYTES. key: the client's own name for the write, or for
+    several that position tells apart; None: it has none.
+    """
+
+    content: bytes
+    key: str | None = None
+    position: int = 0
+
+
+@dataclass(frozen=True)
+class Write:
+    """What an upsert asks for, but for what is made of its source: the vector and the thumbnail."""
+
+    id: str
+    label: str | None
+    attributes: Attributes
+    source: Source
+
+
 @dataclass(frozen=True, eq=False)
 class NewItem:
-    """What an upsert takes. vector: float32[d], L2-normalised, finite. thumbnail: an encoded image (JPEG) or None."""
+    """What an upsert takes. vector: float32[d], L2-normalised, finite. thumbnail: an encoded image (JPEG) or None.
+
+    source: where it is given, a write that was made before or changes nothing is not made again.
+    """
 
     id: str
     vector: NDArray[np.float32]
     label: str | None = None
     attributes: Attributes = field(default_factory=dict)
     thumbnail: bytes | None = None
+    source: Source | None = None
+
+    @property
+    def write(self) -> Write | None:
+        """By what this upsert can be known again, if it has a source."""
+        if self.source is None:
+            return None
+        return Write(self.id, self.label, self.attributes, self.source)
 
 
 @dataclass(frozen=True)
@@ -61,7 +104,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Upserted:
-    """The answer to one upsert. created: False if an item of this id was there and was replaced."""
+    """The answer to one upsert. created: False if an item of this id was there.
+
+    The answer to an upsert that was made before, by its name, is the same as then.
+    """
 
     item: Item
     created: bool
@@ -69,7 +115,10 @@ class Upserted:
 
 @dataclass(frozen=True)
 class Hit:
-    """One neighbour. score: inner product with the query, the cosine for normalised vectors."""
+    """One neighbour. score: inner product with the query, the cosine for normalised vectors.
+
+    label, attributes: None and empty where the search did not ask for them.
+    """
 
     id: str
     score: float
@@ -99,6 +148,14 @@ class Collection(ABC):
     def upsert(self, items: Sequence[NewItem]) -> list[Upserted]:
         """Insert or replace, all or none; when it returns, the items are on disk. Raises InvalidItemError."""
 
+    def repeated(self, write: Write) -> Upserted | None:
+        """The answer to an upsert that was made before (by its name) or would change nothing (by its content).
+
+        None if it is to be made; an engine that remembers no sources makes every upsert. It may write, to remember
+        the name. Raises RepeatedKeyError if its name is that of another write, InvalidItemError.
+        """
+        return None
+
     @abstractmethod
     def delete(self, ids: Sequence[str]) -> list[bool]:
         """Delete by id; for each id, whether it was there. When it returns, the deletion is on disk."""
@@ -120,10 +177,18 @@ class Collection(ABC):
         """Items in the order of their ids, those behind `after`, at most `limit`."""
 
     @abstractmethod
-    def search(self, vectors: NDArray[np.float32], k: int, filter: Filter | None = None) -> list[list[Hit]]:
+    def search(
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        filter: Filter | None = None,
+        *,
+        include: AbstractSet[HitField] = HIT_FIELDS,
+    ) -> list[list[Hit]]:
         """The k items with the greatest inner product to each of float32[q, d], best first.
 
-        Fewer than k hits only where fewer than k items pass the filter. A filtered search is exact. Raises
+        include: what is read of each item beside its id. Fewer than k hits only where fewer than k items pass the
+        filter. A filtered search is exact. Raises
         InvalidItemError for queries that are not finite and L2-normalised.
         """
 

@@ -7,11 +7,12 @@ for that reason is made again; if writes keep coming between, the rows alone ans
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.collection import Hit
+from indexes.collection import Hit, HitField
 from indexes.derived_index import DerivedIndex
 from indexes.exact_search import NO_KEY
 from indexes.filters import Filter
@@ -25,18 +26,35 @@ _ATTEMPTS = 3
 
 
 def search(
-    rows: ItemRows, index: DerivedIndex, queries: Vectors, k: int, filter: Filter | None, *, follow: bool
+    rows: ItemRows,
+    index: DerivedIndex,
+    queries: Vectors,
+    k: int,
+    filter: Filter | None,
+    include: AbstractSet[HitField],
+    *,
+    follow: bool,
 ) -> list[list[Hit]]:
-    """The k best items for each of float32[q, d]. follow: another process may have written since the index was made."""
+    """The k best items for each of float32[q, d], with what is to be included of each.
+
+    follow: another process may have written since the index was made.
+    """
     hits: list[list[Hit]] = []
     step = max(1, _HITS_AT_ONCE // min(k, max(1, len(index))))
     for start in range(0, len(queries), step):
-        hits.extend(_some(rows, index, queries[start : start + step], k, filter, follow=follow))
+        hits.extend(_some(rows, index, queries[start : start + step], k, filter, include, follow=follow))
     return hits
 
 
 def _some(
-    rows: ItemRows, index: DerivedIndex, queries: Vectors, k: int, filter: Filter | None, *, follow: bool
+    rows: ItemRows,
+    index: DerivedIndex,
+    queries: Vectors,
+    k: int,
+    filter: Filter | None,
+    include: AbstractSet[HitField],
+    *,
+    follow: bool,
 ) -> list[list[Hit]]:
     for _ in range(_ATTEMPTS):
         with rows.database.reading() as connection:
@@ -47,19 +65,25 @@ def _some(
                 scores, keys = index.nearest(connection, queries, most)
             else:
                 scores, keys = index.nearest_among(connection, queries, most, filter)
-            hits = _hits(rows, connection, scores, keys)
+            hits = _hits(rows, connection, scores, keys, include)
             fewest = min(map(len, hits), default=k)
             if fewest == k or fewest == min(k, rows.count(connection, filter)):
                 return hits
     with rows.database.reading() as connection:
         most = min(k, rows.count(connection, filter))
         scores, keys = index.exactly(connection, queries, max(1, most), filter)
-        return _hits(rows, connection, scores, keys)
+        return _hits(rows, connection, scores, keys, include)
 
 
-def _hits(rows: ItemRows, connection: sqlite3.Connection, scores: Vectors, keys: Keys) -> list[list[Hit]]:
+def _hits(
+    rows: ItemRows,
+    connection: sqlite3.Connection,
+    scores: Vectors,
+    keys: Keys,
+    include: AbstractSet[HitField],
+) -> list[list[Hit]]:
     """The items of these keys with their scores, without those that have no row."""
-    items = rows.by_key(connection, np.unique(keys[keys != NO_KEY]))
+    items = rows.by_key(connection, np.unique(keys[keys != NO_KEY]), include)
     return [
         [
             Hit(item.id, score, item.label, item.attributes)

@@ -17,6 +17,10 @@ class CollectionLockedError(CollectionError):
     """Another process has the collection open for writing."""
 
 
+class CollectionReplacedError(CollectionError):
+    """Another collection has taken this one's place while it was served; a write has to be sent again."""
+
+
 class ForeignModelError(CollectionError):
     """The collection was filled by another model, so its vectors live in another space."""
 
@@ -31,6 +35,10 @@ class UnknownItemError(CollectionError):
 
 class InvalidItemError(CollectionError):
     """An id, label, attribute or vector that the collection cannot hold."""
+
+
+class RepeatedKeyError(InvalidItemError):
+    """The name of a write (its Idempotency-Key) has been given to another write."""
 
 
 class FilterError(UserError):

@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from indexes.collection import (
     MAX_ATTRIBUTES_BYTES,
+    MAX_DIGEST_BYTES,
     MAX_ID_LENGTH,
+    MAX_KEY_LENGTH,
     MAX_LABEL_LENGTH,
     MAX_THUMBNAIL_BYTES,
     NORM_TOLERANCE,
     NewItem,
+    Source,
 )
 from indexes.errors import InvalidItemError
 
@@ -46,12 +49,25 @@ def checked_queries(vectors: NDArray[np.floating], embedding_size: int) -> NDArr
     return queries
 
 
+def check_write(id: str, label: str | None, attributes: Mapping[str, object], source: Source | None) -> None:
+    """Raises InvalidItemError if an item could not be written so, whatever its vector."""
+    check_id(id)
+    name = f"item {_shown(id)}"
+    if label is not None:
+        _check_text(label, f"{name}: label", MAX_LABEL_LENGTH)
+    _check_attributes(attributes, name)
+    if source is not None:
+        if not 0 < len(source.content) <= MAX_DIGEST_BYTES:
+            raise InvalidItemError(
+                f"{name}: a digest has 1 to {MAX_DIGEST_BYTES} bytes; got {len(source.content)}"
+            )
+        if source.key is not None:
+            _check_text(source.key, f"{name}: the key of the write", MAX_KEY_LENGTH)
+
+
 def _checked(item: NewItem, embedding_size: int) -> NewItem:
-    check_id(item.id)
+    check_write(item.id, item.label, item.attributes, item.source)
     name = f"item {_shown(item.id)}"
-    if item.label is not None:
-        _check_text(item.label, f"{name}: label", MAX_LABEL_LENGTH)
-    _check_attributes(item.attributes, name)
     if item.thumbnail is not None and not 0 < len(item.thumbnail) <= MAX_THUMBNAIL_BYTES:
         raise InvalidItemError(
             f"{name}: a thumbnail has 1 to {MAX_THUMBNAIL_BYTES} bytes; got {len(item.thumbnail)}"

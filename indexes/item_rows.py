@@ -13,15 +13,17 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from indexes.collection import Attributes, Item, NewItem, Upserted
+from indexes.collection import HIT_FIELDS, Attributes, HitField, Item, NewItem, Upserted, Write
 from indexes.collection_schema import Settings, change_setting, make_tables, read_settings
 from indexes.errors import CollectionError, UnknownItemError
 from indexes.filters import Filter
+from indexes.repeated_writes import has_tables, make_tables_of_sources, remember, settle
 from indexes.sqlite_database import Database, storage_errors
 from indexes.vector_rows import BATCH, Keys, VectorRows, Vectors
 
@@ -34,11 +36,12 @@ _SCAN_SHARE = 8
 
 @dataclass(frozen=True)
 class Written:
-    """What a write did. removed and added: keys of rows; sequence: the clock after it."""
+    """What a write did. removed and added: keys of rows; vectors: of those added; sequence: the clock after it."""
 
     upserted: list[Upserted]
     removed: list[int]
     added: list[int]
+    vectors: list[Vectors]
     sequence: int
 
 
@@ -53,6 +56,10 @@ class ItemRows:
         try:
             with self.database.reading() as connection:
                 self.settings = read_settings(connection, path)
+                remembers_sources = has_tables(connection)
+            if not remembers_sources and not read_only:
+                with self.database.writing() as connection:
+                    make_tables_of_sources(connection)
         except BaseException:
             self.database.close()
             raise
@@ -73,12 +80,22 @@ class ItemRows:
     # Writing
 
     def upsert(self, items: Sequence[NewItem]) -> Written:
-        """Insert or replace, all or none, in order; on disk when it returns. The items have been checked."""
+        """Insert or replace, all or none, in order; on disk when it returns. The items have been checked.
+
+        An item with a source whose write was made before, or would change nothing, is left as it is.
+        """
         upserted: list[Upserted] = []
         removed: list[int] = []
+        added: list[int] = []
+        vectors: list[Vectors] = []
         with self.database.writing() as connection:
             sequence = _clock(connection)
             for item in items:
+                write = item.write
+                repeated = None if write is None else settle(connection, write)
+                if repeated is not None:
+                    upserted.append(repeated)
+                    continue
                 sequence += 1
                 gone = connection.execute(
                     "DELETE FROM items WHERE id = ? RETURNING sequence", [item.id]
@@ -92,9 +109,20 @@ class ItemRows:
                 if item.thumbnail is not None:
                     connection.execute("INSERT INTO thumbnails VALUES (?, ?)", [sequence, item.thumbnail])
                 stored = Item(item.id, item.label, json.loads(attributes), sequence)
-                upserted.append(Upserted(stored, created=not gone))
-            connection.execute("UPDATE clock SET sequence = ?", [sequence])
-        return Written(upserted, removed, [answer.item.sequence for answer in upserted], sequence)
+                answer = Upserted(stored, created=not gone)
+                if write is not None:
+                    remember(connection, write, answer)
+                upserted.append(answer)
+                added.append(sequence)
+                vectors.append(item.vector)
+            if added:
+                connection.execute("UPDATE clock SET sequence = ?", [sequence])
+        return Written(upserted, removed, added, vectors, sequence)
+
+    def settle(self, write: Write) -> Upserted | None:
+        """The answer to an upsert that need not be made, with its name on disk; None if it is to be made."""
+        with self.database.writing() as connection:
+            return settle(connection, write)
 
     def delete(self, ids: Sequence[str]) -> tuple[list[bool], Written]:
         """Delete by id, all or none; for each id whether it was there. On disk when it returns."""
@@ -110,7 +138,13 @@ class ItemRows:
                 found.append(bool(gone))
             sequence += len(removed)
             connection.execute("UPDATE clock SET sequence = ?", [sequence])
-        return found, Written([], removed, [], sequence)
+        return found, Written([], removed, [], [], sequence)
+
+    def choose_index(self, kind: str) -> None:
+        """Remember another kind of index. The caller sees that no write is under way."""
+        with self.database.writing() as connection:
+            change_setting(connection, "index", kind)
+        self.settings = replace(self.settings, index=kind)
 
     def copy(self, target: Path, collection: str) -> int:
         """Write a consistent copy under another name to a new file that is on disk then; returns its clock."""
@@ -142,9 +176,14 @@ class ItemRows:
         rows = connection.execute(query, [json.dumps(list(ids))])
         return {item.id: item for item in map(_item, rows)}
 
-    def by_key(self, connection: sqlite3.Connection, keys: Keys) -> dict[int, Item]:
-        """Those of the keys that are there."""
-        query = "SELECT id, label, attributes, sequence FROM items WHERE sequence IN (SELECT value FROM json_each(?))"
+    def by_key(
+        self, connection: sqlite3.Connection, keys: Keys, include: AbstractSet[HitField] = HIT_FIELDS
+    ) -> dict[int, Item]:
+        """Those of the keys that are there. include: what is read beside the ids, which lie before it in each row."""
+        label = "label" if "label" in include else "NULL"
+        attributes = "attributes" if "attributes" in include else "NULL"
+        columns = f"id, {label}, {attributes}, sequence"
+        query = f"SELECT {columns} FROM items WHERE sequence IN (SELECT value FROM json_each(?))"
         return {item.sequence: item for item in map(_item, connection.execute(query, [_json(keys)]))}
 
     def page(
@@ -154,6 +193,13 @@ class ItemRows:
         condition, parameters = _where(filter)
         query = f"SELECT id, label, attributes, sequence FROM items WHERE id > ? AND {condition} ORDER BY id LIMIT ?"
         return [_item(row) for row in connection.execute(query, [after or "", *parameters, limit])]
+
+    def since(self, connection: sqlite3.Connection, after: int, limit: int) -> list[Item]:
+        """Items in the order of their sequence numbers, those behind `after`, at most `limit`."""
+        query = (
+            "SELECT id, label, attributes, sequence FROM items WHERE sequence > ? ORDER BY sequence LIMIT ?"
+        )
+        return [_item(row) for row in connection.execute(query, [after, limit])]
 
     def count(self, connection: sqlite3.Connection, filter: Filter | None = None) -> int:
         """How many items pass."""
@@ -227,9 +273,9 @@ def unknown(id: str) -> UnknownItemError:
     return UnknownItemError(f"no item has the id {shown if len(shown) <= 100 else shown[:97] + '...'}")
 
 
-def _item(row: tuple[str, str | None, str, int]) -> Item:
+def _item(row: tuple[str, str | None, str | None, int]) -> Item:
     id, label, text, sequence = row
-    attributes: Attributes = json.loads(text)
+    attributes: Attributes = {} if text is None else json.loads(text)
     return Item(id, label, attributes, sequence)
 
 

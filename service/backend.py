@@ -61,14 +61,9 @@ class Backend:
         """Images that were accepted and are not answered yet."""
         return self.places.taken
 
-    async def refuse_if_full(self, request: Request, priority: Priority) -> None:
-        """Before the body is taken apart: read past it and raise OverloadedError if there is no place for an image.
-
-        It is read, because a client that is still sending would miss an answer that closes the connection.
-        """
+    def refuse_if_full(self, priority: Priority) -> None:
+        """Raise OverloadedError, before a body is taken apart, if there is no place even for one image."""
         if self.places.full(priority):
-            async for _ in request.stream():
-                pass
             raise self.places.refusal()
 
     def warm_up(self) -> None:

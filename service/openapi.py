@@ -32,6 +32,15 @@ _FILTER = {
 }
 
 
+_INCLUDE = {
+    "type": "string",
+    "contentMediaType": JSON,
+    "description": "A JSON list of what each hit says of its item beside id and score.",
+    "default": '["label", "attributes"]',
+    "examples": ['["label"]', "[]"],
+}
+
+
 def _form(required: list[str], **properties: object) -> dict[str, Any]:
     return {"schema": {"type": "object", "required": required, "properties": properties}}
 
@@ -51,6 +60,7 @@ SEARCH_BODY = _body(
             image=_IMAGE,
             k={"type": "integer", "minimum": 1, "default": DEFAULT_K},
             filter=_FILTER,
+            include=_INCLUDE,
         ),
         JSON: {"schema": SearchQuery.model_json_schema()},
     }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from indexes.collection import CollectionStats, Hit, Item
+from indexes.collection import HIT_FIELDS, CollectionStats, Hit, HitField, Item
 from service.problems import Problem
 
 View = Literal["item", "query", "panels"]
@@ -33,6 +34,11 @@ class SearchQuery(BaseModel):
     )
     k: int = Field(default=DEFAULT_K, ge=1, strict=True)
     filter: dict[str, object] | None = None
+    include: list[HitField] = Field(
+        default=["label", "attributes"],
+        description="What each hit says of its item beside id and score; an empty list is the quickest.",
+        examples=[["label"], []],
+    )
 
     @model_validator(mode="after")
     def _one_query(self) -> Self:
@@ -42,17 +48,22 @@ class SearchQuery(BaseModel):
 
 
 class HitBody(BaseModel):
-    """One neighbour; score is the cosine."""
+    """One neighbour; score is the cosine. label and attributes are left out where they were not asked for."""
 
     id: str
     score: float
-    label: str | None
-    attributes: dict[str, Scalar]
+    label: str | None = None
+    attributes: dict[str, Scalar] = {}
 
     @classmethod
-    def of(cls, hit: Hit) -> HitBody:
-        """The hit as it goes over the wire."""
-        return cls(id=hit.id, score=hit.score, label=hit.label, attributes=dict(hit.attributes))
+    def of(cls, hit: Hit, include: AbstractSet[HitField] = HIT_FIELDS) -> HitBody:
+        """The hit as it goes over the wire, where fields that are not set are left out."""
+        body = cls(id=hit.id, score=hit.score)
+        if "label" in include:
+            body.label = hit.label
+        if "attributes" in include:
+            body.attributes = dict(hit.attributes)
+        return body
 
 
 class TookMs(BaseModel):
@@ -127,7 +138,7 @@ class ItemsPage(BaseModel):
 
 
 class BulkResult(BaseModel):
-    """What became of one image: 201 created, 200 replaced, or the status of its problem."""
+    """What became of one image: 201 created, 200 there before, or the status of its problem."""
 
     id: str
     status: int
@@ -136,7 +147,7 @@ class BulkResult(BaseModel):
 
 
 class BulkAnswer(BaseModel):
-    """One result for each image, in the order of the request."""
+    """One result for each image, in the order of the request. replaced: those with status 200, also if unchanged."""
 
     results: list[BulkResult]
     created: int

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from starlette.datastructures import FormData, UploadFile
 
-from indexes.collection import Scalar
+from indexes.collection import HIT_FIELDS, HitField, Scalar
 from service.problems import InvalidRequestError, ProblemError, TooLargeError, invalid_request
 from service.rate_limit import charge_images
 from service.schemas import DEFAULT_K
@@ -142,6 +142,16 @@ def attributes_field(text: str | None) -> dict[str, Scalar]:
                 f"attributes.{name[:80]}: a string, a number, true, false or null; got a nested value."
             )
     return value
+
+
+def include_field(text: str | None) -> frozenset[HitField]:
+    """What hits say, from its form field: a JSON list."""
+    if text is None:
+        return HIT_FIELDS
+    value = json_field(text, "include")
+    if not isinstance(value, list) or not all(isinstance(each, str) and each in HIT_FIELDS for each in value):
+        raise InvalidRequestError(f"include is a JSON list of some of {', '.join(sorted(HIT_FIELDS))}.")
+    return frozenset(value)
 
 
 def k_field(text: str | None) -> int:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from starlette.datastructures import UploadFile
 
-from indexes.collection import Attributes, NewItem, Upserted
+from indexes.collection import NewItem, Upserted, Write
 from indexes.errors import InvalidItemError, UserError
 from indexes.item_checks import check_id
 from service.backend import Backend, ReadyBackend
 from service.embedding_worker import Prepared
+from service.known_writes import IdempotencyKey, known_write, new_item
 from service.lines import Priority
 from service.openapi import ITEMS_BODY
 from service.presence import while_present
@@ -30,6 +31,7 @@ Failure = ProblemError | UserError
 class _Entry:
     """One image of the request with the fields that belong to it. repeated: its id was there before."""
 
+    position: int
     id: str
     file: UploadFile
     label: str | None
@@ -39,26 +41,26 @@ class _Entry:
 
 @dataclass(frozen=True)
 class _Ready:
-    """An item but for its vector."""
+    """A write that is to be made, but for the vector."""
 
-    id: str
-    label: str | None
-    attributes: Attributes
+    write: Write
     image: Prepared
 
 
 @router.post("/v1/items", openapi_extra=ITEMS_BODY, responses=responses(400, 413, 415, 422, 503, 507))
-async def post_items(request: Request, backend: ReadyBackend) -> BulkAnswer:
+async def post_items(
+    request: Request, backend: ReadyBackend, idempotency_key: IdempotencyKey = None
+) -> BulkAnswer:
     """Store many images. The n-th id, label and attributes belong to the n-th image.
 
     The answer is 200 with a result for each image; those with a status of 200 or 201 are on disk.
     """
-    await backend.refuse_if_full(request, Priority.UPLOAD)
+    backend.refuse_if_full(Priority.UPLOAD)
     async with multipart(request, backend.settings) as form:
         form.expect_only("image", "id", "label", "attributes")
         entries = _entries(form)
         with backend.places.take(Priority.UPLOAD, images_under_way(len(entries), backend.settings)):
-            results = await while_present(request, _stored(entries, form, backend))
+            results = await while_present(request, _stored(entries, idempotency_key, form, backend))
     statuses = [result.status for result in results]
     created, replaced = statuses.count(201), statuses.count(200)
     return BulkAnswer(
@@ -75,17 +77,19 @@ def _entries(form: Form) -> list[_Entry]:
     attributes = aligned(form.fields("attributes"), len(files), "attributes")
     seen: set[str] = set()
     entries = []
-    for id, file, label, text in zip(ids, files, labels, attributes, strict=True):
-        entries.append(_Entry(id, file, label, text, repeated=id in seen))
+    for position, (id, file, label, text) in enumerate(zip(ids, files, labels, attributes, strict=True)):
+        entries.append(_Entry(position, id, file, label, text, repeated=id in seen))
         seen.add(id)
     return entries
 
 
-async def _stored(entries: Sequence[_Entry], form: Form, backend: Backend) -> list[BulkResult]:
+async def _stored(
+    entries: Sequence[_Entry], key: str | None, form: Form, backend: Backend
+) -> list[BulkResult]:
     """Embed and store, a few images at a time; results in the order of the entries."""
 
     async def prepare(turn: Sequence[_Entry]) -> list[_Ready | BulkResult]:
-        return [await _prepared(entry, form, backend) for entry in turn]
+        return [await _prepared(entry, key, form, backend) for entry in turn]
 
     async def store(turn: list[_Ready | BulkResult]) -> list[BulkResult]:
         ready = [each for each in turn if isinstance(each, _Ready)]
@@ -95,16 +99,20 @@ async def _stored(entries: Sequence[_Entry], form: Form, backend: Backend) -> li
     return await in_turns(entries, prepare, store, size=backend.settings.upload_batch_images)
 
 
-async def _prepared(entry: _Entry, form: Form, backend: Backend) -> _Ready | BulkResult:
-    """What is to be stored, or why it is not."""
+async def _prepared(entry: _Entry, key: str | None, form: Form, backend: Backend) -> _Ready | BulkResult:
+    """What is to be stored, or the result where there is nothing to do or something is wrong."""
     try:
         check_id(entry.id)
         if entry.repeated:
             raise InvalidRequestError(f"The id {entry.id!r} is given twice in this request.")
         attributes = attributes_field(entry.attributes)
         content = await form.content(entry.file)
-        image = await backend.embedding.prepare(content, Priority.UPLOAD, thumbnail=True)
-        return _Ready(entry.id, entry.label, attributes, image)
+        write, answer = await known_write(
+            backend, content, entry.id, entry.label, attributes, key, entry.position
+        )
+        if answer is not None:
+            return _result(entry.id, answer)
+        return _Ready(write, await backend.embedding.prepare(content, Priority.UPLOAD, thumbnail=True))
     except (ProblemError, UserError) as error:
         return _result(entry.id, error)
 
@@ -113,11 +121,11 @@ async def _store(ready: Sequence[_Ready], backend: Backend) -> list[BulkResult]:
     """Embed as one batch, store in one transaction."""
     embedded = await backend.embedding.embed([each.image for each in ready], Priority.UPLOAD)
     items = [
-        NewItem(each.id, vector, each.label, each.attributes, each.image.thumbnail)
+        new_item(each.write, vector, each.image.thumbnail)
         for each, vector in zip(ready, embedded.vectors, strict=True)
     ]
     outcomes = await _upsert_each(items, backend)
-    return [_result(each.id, outcome) for each, outcome in zip(ready, outcomes, strict=True)]
+    return [_result(item.id, outcome) for item, outcome in zip(items, outcomes, strict=True)]
 
 
 async def _upsert_each(items: Sequence[NewItem], backend: Backend) -> Sequence[Upserted | Failure]:

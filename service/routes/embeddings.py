@@ -24,7 +24,7 @@ router = APIRouter(tags=["embeddings"])
 @router.post("/v1/embeddings", openapi_extra=IMAGES_BODY, responses=responses(400, 413, 415, 422, 503, 507))
 async def embeddings(request: Request, backend: ReadyBackend) -> EmbeddingsAnswer:
     """The L2-normalised embedding of each image as a query, in order; one image that cannot be used refuses all."""
-    await backend.refuse_if_full(request, Priority.UPLOAD)
+    backend.refuse_if_full(Priority.UPLOAD)
     async with multipart(request, backend.settings) as form:
         form.expect_only("image")
         files = form.uploads()

@@ -10,12 +10,12 @@ import numpy as np
 from fastapi import APIRouter, Header, Query, Request, Response
 from numpy.typing import NDArray
 
-from indexes.collection import NewItem
 from indexes.errors import UnknownItemError
 from indexes.filters import LabelIn
 from service.backend import Backend, ReadyBackend
 from service.embedding_worker import Prepared
 from service.item_ids import ImageId, ItemId
+from service.known_writes import IdempotencyKey, known_write, new_item
 from service.lines import Priority
 from service.openapi import ITEM_BODY
 from service.presence import while_present
@@ -83,20 +83,31 @@ async def get_item_image(
         201: {"model": ItemBody, "description": "Created."},
     },
 )
-async def put_item(id: ItemId, request: Request, response: Response, backend: ReadyBackend) -> ItemBody:
-    """Store an image under this id, or replace the item that is there. Answered when it is on disk."""
-    await backend.refuse_if_full(request, Priority.UPLOAD)
+async def put_item(
+    id: ItemId,
+    request: Request,
+    response: Response,
+    backend: ReadyBackend,
+    idempotency_key: IdempotencyKey = None,
+) -> ItemBody:
+    """Store an image under this id, or replace the item that is there. Answered when it is on disk.
+
+    Where the item has come from the same image, with the same label and attributes, it stays as it is.
+    """
+    backend.refuse_if_full(Priority.UPLOAD)
     async with multipart(request, backend.settings) as form:
         form.expect_only("image", "label", "attributes")
         label = form.field("label")
         attributes = attributes_field(form.field("attributes"))
         content = await form.image()
     with backend.places.take(Priority.UPLOAD):
-        image, vector = await while_present(request, _embedded(content, backend))
-        new = NewItem(id, vector, label, attributes, image.thumbnail)
-        (upserted,) = await backend.write(backend.collection.upsert, [new])
-    response.status_code = 201 if upserted.created else 200
-    return ItemBody.of(upserted.item)
+        write, answer = await known_write(backend, content, id, label, attributes, idempotency_key)
+        if answer is None:
+            image, vector = await while_present(request, _embedded(content, backend))
+            item = new_item(write, vector, image.thumbnail)
+            (answer,) = await backend.write(backend.collection.upsert, [item])
+    response.status_code = 201 if answer.created else 200
+    return ItemBody.of(answer.item)
 
 
 @router.get("/v1/items/{id:path}", responses=responses(404, 422, 503, 507))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 
 import numpy as np
 from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 
-from indexes.collection import Hit
+from indexes.collection import Hit, HitField
 from indexes.filter_parsing import parse_filter
 from indexes.filters import Filter
 from indexes.item_checks import check_id
@@ -23,6 +24,7 @@ from service.uploads import (
     JSON,
     MULTIPART,
     check_k,
+    include_field,
     json_body,
     json_field,
     k_field,
@@ -35,7 +37,21 @@ from service.uploads import (
 router = APIRouter(tags=["search"])
 
 
-@router.post("/v1/search", openapi_extra=SEARCH_BODY, responses=responses(400, 404, 413, 415, 422, 503, 507))
+@dataclass(frozen=True)
+class _Wanted:
+    """What a search asks for, whatever it searches by."""
+
+    k: int
+    filter: Filter | None
+    include: frozenset[HitField]
+
+
+@router.post(
+    "/v1/search",
+    openapi_extra=SEARCH_BODY,
+    response_model_exclude_unset=True,
+    responses=responses(400, 404, 413, 415, 422, 503, 507),
+)
 async def search(request: Request, backend: ReadyBackend) -> SearchAnswer:
     """The k nearest items to an image (multipart), or to a vector or an item (JSON), best first.
 
@@ -46,63 +62,70 @@ async def search(request: Request, backend: ReadyBackend) -> SearchAnswer:
             return await _by_image(request, backend)
         case "application/json":
             query = parsed_json(await json_body(request), SearchQuery)
-            check_k(query.k, backend.settings)
             parsed = None if query.filter is None else parse_filter(query.filter)
+            wanted = _Wanted(check_k(query.k, backend.settings), parsed, frozenset(query.include))
             if query.id is not None:
-                return await _by_item(query.id, query.k, parsed, backend)
-            return await _by_vector(query, parsed, backend)
+                return await _by_item(query.id, wanted, backend)
+            return await _by_vector(query.vector or [], wanted, backend)
         case _:
             raise unsupported_media_type(MULTIPART, JSON)
 
 
 async def _by_image(request: Request, backend: Backend) -> SearchAnswer:
-    await backend.refuse_if_full(request, Priority.SEARCH)
+    backend.refuse_if_full(Priority.SEARCH)
     async with multipart(request, backend.settings) as form:
-        form.expect_only("image", "k", "filter")
+        form.expect_only("image", "k", "filter", "include")
         k = check_k(k_field(form.field("k")), backend.settings)
         text = form.field("filter")
         parsed = None if text is None else parse_filter(json_field(text, "filter"))
+        wanted = _Wanted(k, parsed, include_field(form.field("include")))
         content = await form.image()
     with backend.places.take(Priority.SEARCH):
-        return await while_present(request, _of_content(content, k, parsed, backend))
+        return await while_present(request, _of_content(content, wanted, backend))
 
 
-async def _of_content(content: bytes, k: int, parsed: Filter | None, backend: Backend) -> SearchAnswer:
+async def _of_content(content: bytes, wanted: _Wanted, backend: Backend) -> SearchAnswer:
     image = await backend.query_embedding.prepare(content, Priority.SEARCH)
     embedded = await backend.query_embedding.embed([image], Priority.SEARCH)
     took = TookMs(
         decode=image.decode_ms, wait=round(image.wait_ms + embedded.wait_ms, 3), embed=embedded.embed_ms
     )
-    return await _answer(embedded.vectors, k, parsed, backend, took)
+    return await _answer(embedded.vectors, wanted, backend, took)
 
 
-async def _by_vector(query: SearchQuery, parsed: Filter | None, backend: Backend) -> SearchAnswer:
-    vector = unit_vector(query.vector or [], backend.gallery.embedder.embedding_size)
-    return await _answer(vector[None], query.k, parsed, backend, TookMs())
+async def _by_vector(values: list[float], wanted: _Wanted, backend: Backend) -> SearchAnswer:
+    vector = unit_vector(values, backend.gallery.embedder.embedding_size)
+    return await _answer(vector[None], wanted, backend, TookMs())
 
 
-async def _by_item(id: str, k: int, parsed: Filter | None, backend: Backend) -> SearchAnswer:
+async def _by_item(id: str, wanted: _Wanted, backend: Backend) -> SearchAnswer:
     check_id(id)
     started = time.perf_counter()
     vectors = await backend.read(backend.collection.vectors, [id])
     # One more, since the item itself is usually the first; it is told by its id, not by its score.
-    hits = await _hits(vectors, k + 1, parsed, backend)
-    others = [hit for hit in hits if hit.id != id][:k]
-    return SearchAnswer(hits=[HitBody.of(hit) for hit in others], took_ms=TookMs(search=_ms_since(started)))
+    hits = await _hits(vectors, replace(wanted, k=wanted.k + 1), backend)
+    others = [hit for hit in hits if hit.id != id][: wanted.k]
+    return _body(others, wanted, TookMs(), started)
 
 
 async def _answer(
-    vectors: NDArray[np.float32], k: int, parsed: Filter | None, backend: Backend, took: TookMs
+    vectors: NDArray[np.float32], wanted: _Wanted, backend: Backend, took: TookMs
 ) -> SearchAnswer:
     started = time.perf_counter()
-    hits = await _hits(vectors, k, parsed, backend)
-    took.search = _ms_since(started)
-    return SearchAnswer(hits=[HitBody.of(hit) for hit in hits], took_ms=took)
+    return _body(await _hits(vectors, wanted, backend), wanted, took, started)
 
 
-async def _hits(vectors: NDArray[np.float32], k: int, parsed: Filter | None, backend: Backend) -> list[Hit]:
+def _body(hits: list[Hit], wanted: _Wanted, took: TookMs, started: float) -> SearchAnswer:
+    # Named one by one, since what is not set is left out of the answer.
+    stages = TookMs(decode=took.decode, wait=took.wait, embed=took.embed, search=_ms_since(started))
+    return SearchAnswer(hits=[HitBody.of(hit, wanted.include) for hit in hits], took_ms=stages)
+
+
+async def _hits(vectors: NDArray[np.float32], wanted: _Wanted, backend: Backend) -> list[Hit]:
     started = time.perf_counter()
-    found: list[list[Hit]] = await backend.read(backend.collection.search, vectors, k, parsed)
+    found: list[list[Hit]] = await backend.read(
+        backend.collection.search, vectors, wanted.k, wanted.filter, include=wanted.include
+    )
     record("search", time.perf_counter() - started)
     return found[0]
 

@@ -88,5 +88,11 @@ def test_the_statuses_of_each_operation(document: dict[str, Any]) -> None:
 def test_both_bodies_of_a_search_are_described(document: dict[str, Any]) -> None:
     content = operations(document)["post", "/v1/search"]["requestBody"]["content"]
     assert set(content) == {"multipart/form-data", "application/json"}
-    assert set(content["application/json"]["schema"]["properties"]) == {"vector", "id", "k", "filter"}
-    assert set(content["multipart/form-data"]["schema"]["properties"]) == {"image", "k", "filter"}
+    assert set(content["application/json"]["schema"]["properties"]) == {
+        "vector",
+        "id",
+        "k",
+        "filter",
+        "include",
+    }
+    assert set(content["multipart/form-data"]["schema"]["properties"]) == {"image", "k", "filter", "include"}
