@@ -10,26 +10,21 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, RLock
+from threading import Event, Lock, RLock
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.exact_search import NO_KEY, best, exact_search
-from indexes.faiss_index import FaissIndex, gpu_memory, training_size
+from indexes.exact_search import exact_search
+from indexes.faiss_index import FaissIndex, gpu_memory
 from indexes.filters import Filter
-from indexes.index_file import (
-    IndexFileError,
-    IndexHeader,
-    read_index_file,
-    write_index_file,
-)
+from indexes.index_building import StoppedError, build, measure
+from indexes.index_file import IndexFileError, IndexHeader, read_index_file, write_index_file
 from indexes.index_kinds import IndexKind, choose_kind, machine_memory
-from indexes.index_recall import SAMPLE, TrueNeighbours
 from indexes.item_rows import ItemRows, Written
+from indexes.reranking import nearest
 from indexes.vector_rows import BATCH
 
 Keys = NDArray[np.int64]
@@ -37,19 +32,8 @@ Vectors = NDArray[np.float32]
 
 logger = logging.getLogger(__name__)
 
-_FEW_QUERIES = 4
-"""So few queries are multiplied with all candidates of all of them; for more that would be mostly waste."""
-
-_MEASURED_K = 10
-_WANTED_RECALL = 0.95
-"""The width of a search is doubled until the index reaches this, or `_MOST_EFFORT`."""
-_MOST_EFFORT = 1024
 _FEWEST_MEASURED = 256
 _FEWEST_UNSAVED = 10_000
-
-
-class StoppedError(Exception):
-    """Work on the index was given up because the collection is being closed."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +50,11 @@ class DerivedIndex:
     """The index of one collection. `changing` is held by whoever changes rows and index together."""
 
     def __init__(self, rows: ItemRows, path: Path) -> None:
-        """Load the index from its file, or build it from the rows with a logged warning; `loaded` says which."""
+        """Load the index from its file, or build it from the rows with a logged warning; `unusable` says which."""
         self.changing = RLock()
+        self.unusable: str | None = None
+        """Why the file could not be used; None if it could, or if there is a new one by now."""
+        self._building = Lock()
         self._rows = rows
         self._path = path
         self._stop = Event()
@@ -76,7 +63,6 @@ class DerivedIndex:
         self._in_step = True
         # Asked once: the index itself will take some of it.
         self._memory, self._gpu_memory = machine_memory(), gpu_memory()
-        self.loaded = True
         self._state = _State(FaissIndex.empty(rows.settings.embedding_size))
         try:
             header, index = read_index_file(path, rows.settings.collection)
@@ -92,13 +78,18 @@ class DerivedIndex:
                 items, clock = rows.count(connection), rows.sequence(connection)
             if clock > 0:
                 logger.warning("%s: building the index of %d items anew: %s", path, items, error)
-            self.loaded = False
+            self.unusable = str(error)
             self.renew()
 
     @property
     def kind(self) -> str:
         """The kind in use; flat while there are too few items to train the one that was named."""
         return self._state.index.kind.name
+
+    @property
+    def in_use(self) -> FaissIndex:
+        """The index that answers now; `renew` puts another in its place."""
+        return self._state.index
 
     @property
     def on_gpu(self) -> bool:
@@ -149,14 +140,23 @@ class DerivedIndex:
     def refresh(self, connection: sqlite3.Connection, *, follow: bool) -> None:
         """Catch up if a failed write makes it necessary or, with `follow`, if another process has written."""
         if not self._in_step or (follow and self._sequence < self._rows.sequence(connection)):
-            self.catch_up()
+            self.catch_up(connection)
 
-    def catch_up(self) -> None:
-        """Make the index hold exactly the rows that there are."""
-        with self.changing, self._rows.database.reading() as connection:
-            self._follow(self._state.index, connection)
-            self._sequence = self._rows.sequence(connection)
-            self._in_step = True
+    def catch_up(self, connection: sqlite3.Connection | None = None) -> None:
+        """Make the index hold exactly the rows that there are, or those that a connection sees if it sees newer ones
+        than the index has.
+        """
+        with self.changing:
+            if connection is not None and self._rows.sequence(connection) >= self._sequence:
+                self._catch_up(connection)
+            else:
+                with self._rows.database.reading() as newer:
+                    self._catch_up(newer)
+
+    def _catch_up(self, connection: sqlite3.Connection) -> None:
+        self._follow(self._state.index, connection)
+        self._sequence = self._rows.sequence(connection)
+        self._in_step = True
 
     def _follow(self, index: FaissIndex, connection: sqlite3.Connection) -> None:
         rows, indexed = self._rows.keys(connection), index.keys()
@@ -169,7 +169,7 @@ class DerivedIndex:
 
     def nearest(self, connection: sqlite3.Connection, queries: Vectors, k: int) -> tuple[Vectors, Keys]:
         """The best k the index finds: exact scores float32[q, k] and keys int64[q, k], NO_KEY where there are fewer."""
-        return self._nearest(self._state.index, connection, queries, k)
+        return nearest(self._rows, self._state.index, connection, queries, k)
 
     def nearest_among(
         self, connection: sqlite3.Connection, queries: Vectors, k: int, filter: Filter
@@ -185,25 +185,6 @@ class DerivedIndex:
     ) -> tuple[Vectors, Keys]:
         """The best k of the items that pass, from the rows alone."""
         return exact_search(queries, self._rows.matching_batches(connection, filter), k)
-
-    def _nearest(
-        self, index: FaissIndex, connection: sqlite3.Connection, queries: Vectors, k: int
-    ) -> tuple[Vectors, Keys]:
-        scores, keys = index.search(queries, index.kind.candidates(k))
-        if index.kind.exact_scores:
-            return scores, keys
-        known, vectors = self._rows.vectors(connection, np.unique(keys[keys != NO_KEY]))
-        if len(known) == 0:
-            return scores[:, :k], np.full((len(queries), k), NO_KEY, dtype=np.int64)
-        at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-        # A candidate without a row was deleted a moment ago.
-        gone = known[at] != keys
-        if len(queries) <= _FEW_QUERIES:
-            scores = np.take_along_axis(queries @ vectors.T, at, axis=1)
-        else:
-            for i, query in enumerate(queries):
-                scores[i] = vectors[at[i]] @ query
-        return best(np.where(gone, -np.inf, scores).astype(np.float32), np.where(gone, NO_KEY, keys), k)
 
     # Building, measuring, saving
 
@@ -226,36 +207,41 @@ class DerivedIndex:
     def renew(self) -> None:
         """Build the index that suits the rows now, measure it and put it in the place of the old one."""
         rows = self._rows
-        with rows.database.reading() as connection:
-            keys = rows.keys(connection)
-            kind = self._wanted(len(keys))
-            training = rows.vectors(connection, _sample(keys, training_size(kind, len(keys))))[1]
-            index = FaissIndex.build(
-                kind, rows.settings.embedding_size, training, self._batches(connection), items=len(keys)
-            )
-            recall = self._measured(index, connection, keys)
-        with self.changing:
+        # One at a time: of two, the one of an older choice of the kind might end last.
+        with self._building:
             with rows.database.reading() as connection:
-                self._follow(index, connection)
-                self._sequence = rows.sequence(connection)
-                self._in_step = True
-            self._state = _State(index, len(keys), len(keys), recall)
-            self._saved_sequence = -1
+                keys = rows.keys(connection)
+                index = build(rows, connection, keys, self._wanted(len(keys)), self._stop)
+                recall = measure(rows, connection, keys, index, self._stop)
+            with self.changing:
+                with rows.database.reading() as connection:
+                    self._follow(index, connection)
+                    self._sequence = rows.sequence(connection)
+                    self._in_step = True
+                self._state = _State(index, len(keys), len(keys), recall)
+                self._saved_sequence = -1
 
-    def measure(self) -> dict[int, float]:
+    def measure(self, *, follow: bool = False) -> dict[int, float]:
         """Measure recall against exact search now, on a sample; widens the search if it is too low.
 
-        Writes that come in meanwhile may show as neighbours missed; hold `changing` where that matters.
+        Writes that come in meanwhile may show as neighbours missed; hold `changing` where that matters. follow: as of
+        `refresh`.
         """
         state = self._state
         with self._rows.database.reading() as connection:
+            self.refresh(connection, follow=follow)
             keys = self._rows.keys(connection)
-            recall = self._measured(state.index, connection, keys)
+            recall = measure(self._rows, connection, keys, state.index, self._stop)
         with self.changing:
             if self._state is state:
                 self._state = _State(state.index, state.built, len(keys), recall)
                 self._saved_sequence = -1
         return recall
+
+    def forget_removed(self) -> None:
+        """Free what removed vectors still take, beside searches; a graph is built anew for that."""
+        if not self._state.index.forget_removed():
+            self.renew()
 
     def save(self) -> None:
         """Write the file. If the disk refuses, that is logged: nothing is lost, the next start takes longer."""
@@ -265,6 +251,7 @@ class DerivedIndex:
             try:
                 self.write(self._path, self._rows.settings.collection)
                 self._saved_sequence = self._sequence
+                self.unusable = None
             except (OSError, RuntimeError) as error:
                 logger.warning(
                     "%s: the index is not saved (%s); the next start will rebuild it", self._path, error
@@ -291,8 +278,7 @@ class DerivedIndex:
     def keep_up(self) -> None:
         """Do what is due. Raises StoppedError if the collection is closed meanwhile."""
         while due := self.due:
-            if self._stop.is_set():
-                raise StoppedError
+            self.go_on()
             match due:
                 case "renew":
                     self.renew()
@@ -309,6 +295,11 @@ class DerivedIndex:
             self.measure()
         self.save()
 
+    def go_on(self) -> None:
+        """Raises StoppedError once `stop` was called: for work in other threads that takes long."""
+        if self._stop.is_set():
+            raise StoppedError
+
     def stop(self) -> None:
         """Make renew and measure that are under way in other threads give up, with StoppedError."""
         self._stop.set()
@@ -318,29 +309,3 @@ class DerivedIndex:
         return choose_kind(
             settings.index, items, settings.embedding_size, memory=self._memory, gpu_memory=self._gpu_memory
         )
-
-    def _batches(self, connection: sqlite3.Connection) -> Iterator[tuple[Keys, Vectors]]:
-        for batch in self._rows.vector_batches(connection):
-            if self._stop.is_set():
-                raise StoppedError
-            yield batch
-
-    def _measured(self, index: FaissIndex, connection: sqlite3.Connection, keys: Keys) -> dict[int, float]:
-        sample, vectors = self._rows.vectors(connection, _sample(keys, SAMPLE))
-        if len(sample) == 0:
-            return {}
-        truth = TrueNeighbours(sample, vectors, self._batches(connection), _MEASURED_K)
-
-        def search(queries: Vectors, k: int) -> tuple[Vectors, Keys]:
-            return self._nearest(index, connection, queries, k)
-
-        while (recall := truth.recall(search)) < _WANTED_RECALL and 0 < index.effort < _MOST_EFFORT:
-            index.effort *= 2
-        return {_MEASURED_K: round(recall, 4)}
-
-
-def _sample(keys: Keys, size: int) -> Keys:
-    """At most so many of the keys, ascending; the same ones for the same keys."""
-    if size >= len(keys):
-        return keys
-    return np.sort(np.random.default_rng(0).choice(keys, size, replace=False))

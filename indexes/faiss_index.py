@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from indexes.exact_search import NO_KEY
 from indexes.index_kinds import KINDS, IndexKind
+from indexes.index_training import trained
 from indexes.read_write_lock import ReadWriteLock
+from indexes.stored_codes import coded, part
 
 Keys = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 
-_GRAPH_LINKS = 32
 _GRAPH_ADD = 256
 """Vertices added to a graph while searches wait: a tenth of a second, not the whole batch's seconds."""
 
@@ -60,7 +61,7 @@ class FaissIndex:
         gpu: bool | None = None,
     ) -> FaissIndex:
         """Train for so many items on float32[t, d] (t = `training_size`), then add the batches."""
-        index = cls(kind, _trained(kind, embedding_size, training, items), kind.effort, gpu=gpu)
+        index = cls(kind, trained(kind, embedding_size, training, items), kind.effort, gpu=gpu)
         for keys, vectors in batches:
             index.add(keys, vectors)
         return index
@@ -93,6 +94,27 @@ class FaissIndex:
             index = faiss.index_gpu_to_cpu(self._index) if self.on_gpu else self._index
             return np.setdiff1d(_all_keys(index), self._dead, assume_unique=True)
 
+    def part(self, number: int) -> tuple[Keys, Vectors] | None:
+        """Keys int64[m] and vectors float32[m, d] as it holds them, a part at a time; None beyond the last part.
+
+        A change between two parts may move vectors from one part to another.
+        """
+        with self._searching():
+            index = faiss.index_gpu_to_cpu(self._index) if self.on_gpu else self._index
+            stored = part(index, number)
+            if stored is None:
+                return None
+            keys, vectors = stored
+            live = ~np.isin(keys, self._dead)
+            return keys[live], vectors[live]
+
+    def coded(self, vectors: Vectors) -> Vectors:
+        """float32[m, d]: what is left of vectors once it stores them; themselves for a kind with exact scores."""
+        if self.kind.exact_scores:
+            return vectors
+        with self._searching():
+            return coded(faiss.index_gpu_to_cpu(self._index) if self.on_gpu else self._index, vectors)
+
     def add(self, keys: Keys, vectors: Vectors) -> None:
         """Add float32[m, d] under keys int64[m] that were never in it."""
         step = _GRAPH_ADD if self.kind.name == "hnsw" else max(len(keys), 1)
@@ -110,10 +132,20 @@ class FaissIndex:
         with self._lock.writing():
             self._dead = np.union1d(self._dead, keys)
             if self.kind.removes and len(self._dead) > max(_DEAD_FEWEST, _DEAD_SHARE * self._index.ntotal):
-                index = faiss.index_gpu_to_cpu(self._index) if self.on_gpu else self._index
-                index.remove_ids(self._dead)
-                self._index = self._placed(index)
-                self._dead = np.empty(0, dtype=np.int64)
+                self._drop_dead()
+
+    def forget_removed(self) -> bool:
+        """Free what removed vectors still take; False if this kind cannot and has to be built anew."""
+        with self._lock.writing():
+            if len(self._dead) and self.kind.removes:
+                self._drop_dead()
+            return len(self._dead) == 0
+
+    def _drop_dead(self) -> None:
+        index = faiss.index_gpu_to_cpu(self._index) if self.on_gpu else self._index
+        index.remove_ids(self._dead)
+        self._index = self._placed(index)
+        self._dead = np.empty(0, dtype=np.int64)
 
     def search(self, queries: Vectors, k: int, *, among: Keys | None = None) -> tuple[Vectors, Keys]:
         """The best k it finds for float32[q, d]: scores float32[q, k] and keys int64[q, k], best first.
@@ -191,12 +223,6 @@ def gpu_memory() -> int | None:
     return int(faiss.get_free_memory(0)) if gpus() and hasattr(faiss, "get_free_memory") else None
 
 
-def training_size(kind: IndexKind, items: int) -> int:
-    """How many vectors to train on: enough for every centroid, and never more than are there."""
-    wanted = {"flat": 0, "hnsw": 0, "sq8": 20_000}.get(kind.name, max(64 * _lists(items), 50_000))
-    return min(items, wanted)
-
-
 _resources: list[faiss.StandardGpuResources] = []
 
 
@@ -205,37 +231,6 @@ def _gpu_resources() -> faiss.StandardGpuResources:
     if not _resources:
         _resources.append(faiss.StandardGpuResources())
     return _resources[0]
-
-
-def _lists(items: int) -> int:
-    """Lists of an inverted file: a power of two near 4 sqrt(n), with at least 39 vectors to each."""
-    wanted = max(1, min(int(4 * items**0.5), items // 39))
-    return 1 << (wanted.bit_length() - 1)
-
-
-def _code_bytes(embedding_size: int) -> int:
-    """Bytes of a product-quantised vector: the greatest divisor of d that is at most d / 8."""
-    most = max(1, embedding_size // 8)
-    return next(m for m in range(most, 0, -1) if embedding_size % m == 0)
-
-
-def _trained(kind: IndexKind, d: int, training: Vectors, items: int) -> faiss.Index:
-    metric = faiss.METRIC_INNER_PRODUCT
-    lists = _lists(items)
-    match kind.name:
-        case "flat":
-            index = faiss.IndexIDMap(faiss.IndexFlatIP(d))
-        case "sq8":
-            index = faiss.IndexIDMap(faiss.IndexScalarQuantizer(d, faiss.ScalarQuantizer.QT_8bit, metric))
-        case "hnsw":
-            index = faiss.IndexIDMap(faiss.IndexHNSWFlat(d, _GRAPH_LINKS, metric))
-        case "ivf":
-            index = faiss.IndexIVFFlat(faiss.IndexFlatIP(d), d, lists, metric)
-        case _:
-            index = faiss.IndexIVFPQ(faiss.IndexFlatIP(d), d, lists, _code_bytes(d), 8, metric)
-    if not index.is_trained:
-        index.train(np.ascontiguousarray(training))
-    return index
 
 
 def _all_keys(index: faiss.Index) -> Keys:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -82,6 +82,28 @@ def write_index_file(path: Path, header: IndexHeader, index: FaissIndex) -> None
         sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def copy_index_file(source: Path, target: Path, collection: str) -> None:
+    """Copy a file for a collection of another name, whose rows are a copy too, without loading the index.
+
+    Raises IndexFileError if the source is missing or damaged (what was written is of no use then), OSError if the
+    target cannot be written.
+    """
+    try:
+        file = source.open("rb")
+    except OSError as error:
+        raise IndexFileError(_reason(error)) from error
+    with file, target.open("wb") as copy:
+        header, length, digest = _decoded(file)
+        copy.write(_encoded(replace(header, collection=collection), length, digest))
+        found = hashlib.blake2b(digest_size=_DIGEST)
+        copied = 0
+        while chunk := file.read(_CHUNK):
+            found.update(chunk)
+            copied += copy.write(chunk)
+        if copied != length or found.digest() != digest:
+            raise IndexFileError("its checksum does not match")
 
 
 def read_index_header(path: Path) -> IndexHeader:

@@ -8,49 +8,59 @@ beside writes; each answers with items of one moment.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock, Thread
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.collection import Collection, CollectionStats, Hit, Item, NewItem, Upserted
+from indexes.collection import (
+    HIT_FIELDS,
+    CollectionStats,
+    Hit,
+    HitField,
+    NewItem,
+    Upserted,
+    Write,
+)
 from indexes.collection_check import CheckReport, check
+from indexes.collection_reading import CollectionReading
 from indexes.collection_snapshot import write_snapshot
+from indexes.collection_stats import stats_of, stats_of_files
+from indexes.compaction import Compacted, compact
 from indexes.consistent_search import search
-from indexes.derived_index import DerivedIndex, StoppedError
+from indexes.derived_index import DerivedIndex
 from indexes.durable import sync
-from indexes.errors import CollectionError, ForeignModelError, StorageError
+from indexes.errors import CollectionError, CollectionReplacedError, ForeignModelError, StorageError
 from indexes.filters import Filter
-from indexes.index_file import INDEX_NAME, IndexFileError, read_index_header
+from indexes.index_file import INDEX_NAME
 from indexes.index_kinds import AUTO, check_choice
-from indexes.item_checks import check_id, checked_items, checked_queries
-from indexes.item_rows import DATABASE_NAME, ItemRows, unknown
+from indexes.index_upkeep import IndexUpkeep
+from indexes.item_checks import check_write, checked_items, checked_queries
+from indexes.item_rows import DATABASE_NAME, ItemRows
 from indexes.lock import FolderLock
-
-logger = logging.getLogger(__name__)
+from indexes.repeated_writes import find as find_repeated
 
 _MOST_EMBEDDING_SIZE = 1 << 16
 
 
-class LocalCollection(Collection):
+class LocalCollection(CollectionReading):
     """A collection in a folder, for one writing process and any number of reading ones. Made by create or open."""
 
     def __init__(self, folder: Path, rows: ItemRows, lock: FolderLock | None) -> None:
+        super().__init__(rows)
         self._folder = folder
-        self._rows = rows
         self._lock = lock
+        self._replaced = False
         self._index = DerivedIndex(rows, folder / INDEX_NAME)
-        self._upkeep: Thread | None = None
-        self._upkeep_lock = Lock()
-        self._closed = False
+        self._upkeep = IndexUpkeep(self._index, str(folder))
         if self._writable:
-            if not self._index.loaded:
+            if self._index.unusable is not None:
                 self._index.save()
-            self._look_after_index()
+            self._upkeep.look()
 
     @classmethod
     def create(
@@ -127,104 +137,62 @@ class LocalCollection(Collection):
         """Where it is."""
         return self._folder
 
-    @property
-    def embedding_size(self) -> int:
-        """D of its vectors."""
-        return self._rows.settings.embedding_size
-
-    @property
-    def model_fingerprint(self) -> str:
-        """The model that filled it."""
-        return self._rows.settings.model_fingerprint
-
     def upsert(self, items: Sequence[NewItem]) -> list[Upserted]:
         """See Collection. Of two items of one id the later stays."""
         checked = checked_items(items, self.embedding_size)
         if not checked:
             return []
-        with self._index.changing:
-            try:
-                written = self._rows.upsert(checked)
-            except StorageError:
-                self._index.mark_out_of_step()
-                raise
-            self._index.apply(written, [item.vector for item in checked])
-        self._look_after_index()
+        with self._writing():
+            written = self._rows.upsert(checked)
+            self._index.apply(written, written.vectors)
+        self._upkeep.look()
         return written.upserted
+
+    def repeated(self, write: Write) -> Upserted | None:
+        """See Collection."""
+        check_write(write.id, write.label, write.attributes, write.source)
+        with self._rows.database.reading() as connection:
+            known = find_repeated(connection, write)
+        if known is None or known.named or write.source.key is None:
+            return None if known is None else known.answer
+        # Its name is to be remembered, and meanwhile the item may have changed.
+        with self._writing():
+            return self._rows.settle(write)
 
     def delete(self, ids: Sequence[str]) -> list[bool]:
         """See Collection."""
         if not ids:
             return []
-        with self._index.changing:
-            try:
-                found, written = self._rows.delete([id if _is_text(id) else "" for id in ids])
-            except StorageError:
-                self._index.mark_out_of_step()
-                raise
+        with self._writing():
+            found, written = self._rows.delete([id if _is_text(id) else "" for id in ids])
             self._index.apply(written, [])
-        self._look_after_index()
+        self._upkeep.look()
         return found
 
-    def get(self, ids: Sequence[str]) -> list[Item | None]:
-        """See Collection."""
-        with self._rows.database.reading() as connection:
-            found = self._rows.by_id(connection, ids)
-        return [found.get(id) for id in ids]
-
-    def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
-        """See Collection."""
-        with self._rows.database.reading() as connection:
-            found = self._rows.by_id(connection, ids)
-            missing = next((id for id in ids if id not in found), None)
-            if missing is not None:
-                raise unknown(missing)
-            wanted = np.array([found[id].sequence for id in ids], dtype=np.int64)
-            keys, vectors = self._rows.vectors(connection, wanted)
-        return vectors[np.searchsorted(keys, wanted)]
-
-    def thumbnail(self, id: str) -> bytes | None:
-        """See Collection."""
-        with self._rows.database.reading() as connection:
-            return self._rows.thumbnail(connection, id)
-
-    def page(self, *, after: str | None = None, limit: int = 100, filter: Filter | None = None) -> list[Item]:
-        """See Collection."""
-        if limit < 1:
-            raise CollectionError(f"limit must be at least 1; got {limit}")
-        if after is not None:
-            check_id(after)
-        with self._rows.database.reading() as connection:
-            return self._rows.page(connection, after, min(limit, 1 << 31), filter)
-
-    def search(self, vectors: NDArray[np.float32], k: int, filter: Filter | None = None) -> list[list[Hit]]:
+    def search(
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        filter: Filter | None = None,
+        *,
+        include: AbstractSet[HitField] = HIT_FIELDS,
+    ) -> list[list[Hit]]:
         """See Collection. Raises InvalidItemError for queries that are not finite and L2-normalised."""
         queries = checked_queries(vectors, self.embedding_size)
         if k < 1:
             raise CollectionError(f"k must be at least 1; got {k}")
-        return search(self._rows, self._index, queries, k, filter, follow=not self._writable)
-
-    def sample(self, count: int) -> NDArray[np.float32]:
-        """See Collection."""
-        with self._rows.database.reading() as connection:
-            keys = self._rows.keys(connection)
-            return self._rows.vectors(connection, keys[:: max(1, -(-len(keys) // count))])[1]
-
-    def labelled(self) -> tuple[NDArray[np.float32], list[str], int]:
-        """See Collection."""
-        with self._rows.database.reading() as connection:
-            sequence = self._rows.sequence(connection)
-            vectors, labels = self._rows.labelled(connection)
-        return vectors, labels, sequence
-
-    def count(self, filter: Filter | None = None) -> int:
-        """See Collection."""
-        with self._rows.database.reading() as connection:
-            return self._rows.count(connection, filter)
+        return search(self._rows, self._index, queries, k, filter, include, follow=not self._writable)
 
     def stats(self) -> CollectionStats:
         """See Collection. index_recall is what was last measured (see `measure_index`)."""
-        return _stats(self._folder, self._rows, self._index.kind, self._index.on_gpu, self._index.recall)
+        index = self._index
+        return stats_of(
+            self._folder,
+            self._rows,
+            index_kind=index.kind,
+            index_on_gpu=index.on_gpu,
+            index_recall=index.recall,
+        )
 
     @staticmethod
     def info(folder: Path | str) -> CollectionStats:
@@ -232,17 +200,7 @@ class LocalCollection(Collection):
 
         index_kind is `none` where there is no usable index file; the next opening makes one.
         """
-        folder = Path(folder)
-        rows = ItemRows(folder / DATABASE_NAME, read_only=True)
-        try:
-            header = read_index_header(folder / INDEX_NAME)
-            kind, recall = header.kind, header.recall
-        except IndexFileError:
-            kind, recall = "none", {}
-        try:
-            return _stats(folder, rows, kind, False, recall)
-        finally:
-            rows.database.close()
+        return stats_of_files(Path(folder))
 
     def measure_index(self) -> dict[int, float]:
         """Measure {k: recall of the index against exact search} now, on a sample; it is stored with the index."""
@@ -257,23 +215,44 @@ class LocalCollection(Collection):
         if self._writable:
             self._index.save()
 
+    def rebuild(self, index: str | None = None) -> None:
+        """Build the index anew from the rows and put it in the place of the old one, which answers until then.
+
+        index: from now on of this kind (see `create`). Raises CollectionError, StorageError.
+        """
+        if index is not None:
+            check_choice(index)
+            with self._index.changing:
+                self._rows.choose_index(index)
+        self.optimise()
+
+    def compact(self) -> Compacted:
+        """Give back what deleted and replaced items have left. Searches go on, writes wait. Raises StorageError."""
+        return compact(self._folder, self._rows, self._index)
+
     def check(self) -> CheckReport:
         """Read everything once and compare: the database with itself, the index with the rows."""
         return check(self._rows, self._index, follow=not self._writable)
 
     def snapshot(self, folder: Path | str) -> int:
         """See Collection. The folder must be new or empty; it appears whole or, after a crash, not at all."""
-        return write_snapshot(self._rows, self._index, Path(folder))
+        return write_snapshot(self._rows, self._index.write, Path(folder)).sequence
+
+    @contextmanager
+    def handing_over(self) -> Iterator[None]:
+        """Writes wait while another collection takes this one's place.
+
+        Once the block has ended well, every write to this one, also those that waited, raises
+        CollectionReplacedError: it would be lost. If the block raises, they go on.
+        """
+        with self._index.changing:
+            yield
+            self._replaced = True
 
     def close(self) -> None:
         """See Collection."""
-        with self._upkeep_lock:
-            if self._closed:
-                return
-            self._closed = True
-        self._index.stop()
-        if self._upkeep is not None:
-            self._upkeep.join()
+        if not self._upkeep.end():
+            return
         try:
             with self._index.changing:
                 try:
@@ -285,52 +264,23 @@ class LocalCollection(Collection):
             if self._lock is not None:
                 self._lock.release()
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Alone, for one write to rows and index."""
+        with self._index.changing:
+            if self._replaced:
+                raise CollectionReplacedError(
+                    f"{self._folder}: another collection has taken its place; write to that one"
+                )
+            try:
+                yield
+            except StorageError:
+                self._index.mark_out_of_step()
+                raise
+
     @property
     def _writable(self) -> bool:
         return self._lock is not None
-
-    def _look_after_index(self) -> None:
-        """Start what the index needs by now in the background, unless something is under way."""
-        if self._index.due is None:
-            return
-        with self._upkeep_lock:
-            if self._closed or (self._upkeep is not None and self._upkeep.is_alive()):
-                return
-            self._upkeep = Thread(target=self._keep_up, name="collection-upkeep", daemon=True)
-            self._upkeep.start()
-
-    def _keep_up(self) -> None:
-        try:
-            self._index.keep_up()
-        except StoppedError:
-            pass
-        except Exception:
-            # The index in use goes on serving; the next write tries again.
-            logger.exception("%s: the index could not be renewed", self._folder)
-
-
-def _stats(
-    folder: Path, rows: ItemRows, kind: str, on_gpu: bool, recall: dict[int, float]
-) -> CollectionStats:
-    with rows.database.reading() as connection:
-        items, labels = rows.count(connection), rows.label_count(connection)
-        sequence = rows.sequence(connection)
-    return CollectionStats(
-        items=items,
-        labels=labels,
-        sequence=sequence,
-        embedding_size=rows.settings.embedding_size,
-        model_fingerprint=rows.settings.model_fingerprint,
-        index_kind=kind,
-        index_on_gpu=on_gpu,
-        index_recall=recall,
-        bytes_on_disk=_bytes(folder),
-    )
-
-
-def _bytes(folder: Path) -> int:
-    names = (DATABASE_NAME, f"{DATABASE_NAME}-wal", INDEX_NAME)
-    return sum(path.stat().st_size for path in map(folder.joinpath, names) if path.exists())
 
 
 def _is_text(id: str) -> bool:

@@ -21,6 +21,9 @@ _PAGE_BYTES = 16_384
 _IDLE_READERS = 16
 _BUSY_MILLISECONDS = 30_000
 
+_CHECKPOINT_MILLISECONDS = 1_000
+"""How long to wait, after a compaction, for readers in other processes before the log is left for later."""
+
 _EXPLANATIONS = {
     "SQLITE_FULL": "the disk is full; free some space and repeat the write (what was acknowledged is safe)",
     "SQLITE_READONLY": "it cannot be written; make the folder writable or open it read-only",
@@ -31,11 +34,16 @@ _EXPLANATIONS = {
     "SQLITE_NOTADB": "it is damaged or not a collection's database; restore a snapshot",
     "SQLITE_BUSY": "another process holds it; close that process and try again",
 }
+_DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
 @contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite says about the disk into a StorageError; what it says about our SQL stays a bug."""
+def storage_errors(path: Path, source: Path | None = None) -> Iterator[None]:
+    """Turn what SQLite says about the disk into a StorageError; what it says about our SQL stays a bug.
+
+    source: what is read where that is another file than `path`, which is written; of the two it is the one that may be
+    damaged.
+    """
     try:
         yield
     except sqlite3.DatabaseError as error:
@@ -43,7 +51,8 @@ def storage_errors(path: Path) -> Iterator[None]:
         name = getattr(error, "sqlite_errorname", "")
         for family, explanation in _EXPLANATIONS.items():
             if name == family or name.startswith(family + "_"):
-                raise StorageError(f"{path}: {explanation} [{name}]") from error
+                at = source if source is not None and family in _DAMAGE else path
+                raise StorageError(f"{at}: {explanation} [{name}]") from error
         raise
 
 
@@ -101,13 +110,40 @@ class Database:
 
     def copy(self, target: Path) -> None:
         """Write a consistent, compact copy to a new file, while reads and writes go on."""
-        with storage_errors(target):
-            connection = self._reader()
-            try:
+        connection = self._reader()
+        try:
+            with storage_errors(target, self.path):
                 connection.execute("PRAGMA query_only = OFF")
                 connection.execute("VACUUM INTO ?", [str(target)])
+        finally:
+            connection.close()
+
+    def compact(self) -> None:
+        """Give what deleted rows have left back to the disk. Reads go on, writes have to wait; the caller sees to that.
+
+        The disk needs room for the rows twice over meanwhile. The log that it fills is emptied afterwards, unless a
+        reader in another process still needs it.
+        """
+        if self._writer is None:
+            raise CollectionError(
+                f"{self.path.parent}: it is closed or open read-only; nothing was compacted"
+            )
+        with storage_errors(self.path):
+            self._writer.execute("VACUUM")
+            self._writer.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_MILLISECONDS}")
+            try:
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             finally:
-                connection.close()
+                self._writer.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+
+    def live_bytes(self) -> int:
+        """Bytes of the file without its free pages."""
+        with self.reading() as connection:
+            pages, free, size = (
+                int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return (pages - free) * size
 
     def close(self) -> None:
         """Close every connection that is not in use; those in use close when they are given back."""

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from indexes.exact_search import NO_KEY, exact_search
-from indexes.faiss_index import FaissIndex, gpu_memory, gpus, training_size
+from indexes.faiss_index import FaissIndex, gpu_memory, gpus
 from indexes.index_kinds import KINDS
 from tests.indexes.unit_vectors import unit_vectors
 
@@ -140,12 +140,6 @@ def test_searches_beside_changes(name: str) -> None:
         thread.join()
     assert not wrong
     assert len(index) == N - 100
-
-
-def test_training_sizes_are_bounded() -> None:
-    assert training_size(KINDS["flat"], 10**6) == 0
-    assert training_size(KINDS["sq8"], 300) == 300
-    assert training_size(KINDS["ivf"], 10**6) < 300_000
 
 
 @pytest.mark.skipif(gpus() > 0, reason="this machine has a GPU")

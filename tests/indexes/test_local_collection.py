@@ -157,7 +157,7 @@ def test_a_read_only_folder(read_only_folder: Path, as_nobody: None) -> None:
         LocalCollection.create(read_only_folder / "new", embedding_size=D, model_fingerprint=FINGERPRINT)
     with (
         LocalCollection.open(read_only_folder, read_only=True) as collection,
-        pytest.raises(StorageError, match="no snapshot was written"),
+        pytest.raises(StorageError, match="it was not written"),
     ):
         collection.snapshot(read_only_folder / "copy")
 

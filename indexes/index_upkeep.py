@@ -1,0 +1,58 @@
+"""What an index needs from time to time, done in the background beside searches and writes."""
+
+from __future__ import annotations
+
+import logging
+from threading import Lock, Thread
+
+from indexes.derived_index import DerivedIndex
+from indexes.index_building import StoppedError
+
+logger = logging.getLogger(__name__)
+
+
+class IndexUpkeep:
+    """At most one thread, which ends when nothing is due any more."""
+
+    def __init__(self, index: DerivedIndex, name: str) -> None:
+        """name: of the collection, for the log."""
+        self._index = index
+        self._name = name
+        self._thread: Thread | None = None
+        self._lock = Lock()
+        self._ended = False
+
+    @property
+    def running(self) -> bool:
+        """Whether something is under way."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def look(self) -> None:
+        """Start what is due by now, unless something is under way."""
+        if self._index.due is None:
+            return
+        with self._lock:
+            if self._ended or self.running:
+                return
+            self._thread = Thread(target=self._keep_up, name="collection-upkeep", daemon=True)
+            self._thread.start()
+
+    def end(self) -> bool:
+        """Give up what is under way and start nothing more; False if that was said before."""
+        with self._lock:
+            if self._ended:
+                return False
+            self._ended = True
+        self._index.stop()
+        if self._thread is not None:
+            self._thread.join()
+        return True
+
+    def _keep_up(self) -> None:
+        try:
+            self._index.keep_up()
+        except StoppedError:
+            pass
+        except Exception:
+            # The index in use goes on serving; the next write tries again.
+            logger.exception("%s: the index could not be renewed", self._name)
