@@ -49,7 +49,8 @@ class BoundarySupport(Term):
 
     alpha falls linearly from `alpha_start` to `alpha_end` over the stage, beta from `beta_start` to 0 at the share
     `beta_until` of it. The cross-entropy with the labels is the loop's. While beta > 0 a step costs up to `steps` + 1
-    passes of the teacher, and a pass of the student, for up to `samples` images; the student's batch norms see these.
+    passes of the teacher, `steps` of them also back to the images, and a pass of the student, for up to `samples`
+    images; the student's batch norms see these.
     The teacher must be in eval mode.
     """
 
@@ -80,7 +81,7 @@ class BoundarySupport(Term):
         base = base_samples(student.detach(), teacher, step.labels, self.samples)
         if len(base) == 0:
             return value
-        attacked = boundary_attack(
+        attacked, teacher = boundary_attack(
             lambda moved: logits(step.forward_teacher(moved)),
             images[base],
             step.labels[base],
@@ -89,8 +90,6 @@ class BoundarySupport(Term):
             rate=self.rate,
             bound=self.bound,
         )
-        with torch.no_grad():
-            teacher = logits(step.forward_teacher(attacked))
         student = logits(step.forward_student(attacked))
         return value + beta * softened_cross_entropy(student, teacher, self.temperature)
 

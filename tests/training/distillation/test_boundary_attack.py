@@ -18,7 +18,7 @@ def two_sided(images: Tensor) -> Tensor:
 
 def attack(images: Tensor, bound: float = 2.5) -> Tensor:
     zeros = torch.zeros(len(images), dtype=torch.int64)
-    return boundary_attack(two_sided, images, zeros, zeros + 1, steps=10, rate=0.3, bound=bound)
+    return boundary_attack(two_sided, images, zeros, zeros + 1, steps=10, rate=0.3, bound=bound)[0]
 
 
 def test_a_line_by_hand() -> None:
@@ -41,7 +41,7 @@ def test_values_stay_within_the_bound() -> None:
 
 
 def test_an_image_without_slope_stays() -> None:
-    flat = boundary_attack(
+    flat, _ = boundary_attack(
         lambda x: 0 * x.flatten(1)[:, :2] + torch.tensor([1.0, 0.0]),
         torch.ones(1, 1, 1, 2),
         torch.tensor([0]),
@@ -78,8 +78,9 @@ def test_every_image_ends_just_past_a_change_of_mind_or_after_ten_steps() -> Non
     scores = network(images).detach()
     base = scores.argmax(1)
     target = scores.topk(3).indices[torch.arange(24), torch.arange(24) % 2 + 1]
-    attacked = boundary_attack(network, images, base, target, steps=10, rate=0.3, bound=2.5)
-    ends = network(attacked).argmax(1)
+    attacked, said = boundary_attack(network, images, base, target, steps=10, rate=0.3, bound=2.5)
+    torch.testing.assert_close(said, network(attacked))
+    ends = said.argmax(1)
     taken = []
     for number in range(len(images)):
         stands = images[number], int(base[number]), int(target[number])
@@ -99,6 +100,24 @@ def test_nothing_of_the_network_learns() -> None:
     network = tiny_classifier(1).eval()
     images = torch.randn(4, 3, 6, 6)
     base = network(images).argmax(1)
-    attacked = boundary_attack(network, images, base, (base + 1) % 4, steps=2, rate=0.3, bound=2.5)
+    attacked, said = boundary_attack(network, images, base, (base + 1) % 4, steps=2, rate=0.3, bound=2.5)
     assert not attacked.requires_grad
+    assert not said.requires_grad
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_no_image_is_shown_oftener_than_it_takes() -> None:
+    """The values of `test_a_line_by_hand`: ten steps and a last look, nine and a look that finds it over, none."""
+    shown: list[int] = []
+
+    def watched(images: Tensor) -> Tensor:
+        shown.append(len(images))
+        return two_sided(images)
+
+    x = torch.tensor([1.0, 0.1, -0.1], dtype=torch.float64)[:, None, None, None]
+    zeros = torch.zeros(3, dtype=torch.int64)
+    boundary_attack(watched, x, zeros, zeros + 1, steps=10, rate=0.3, bound=2.5)
+    assert shown == [3, *[2] * 9, 1]
+    shown.clear()
+    boundary_attack(watched, x[2:], zeros[2:], zeros[2:] + 1, steps=10, rate=0.3, bound=2.5)
+    assert shown == [1]

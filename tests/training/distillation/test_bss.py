@@ -86,7 +86,7 @@ def test_the_whole_term_step_by_step() -> None:
     t, s = teacher(images).detach(), student(images).detach()
     base = base_samples(s, t, labels, 2)
     assert 0 < len(base) <= 2
-    attacked = boundary_attack(
+    attacked, _ = boundary_attack(
         teacher,
         images[base],
         labels[base],
