@@ -6,6 +6,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def attention_map(maps: Tensor) -> Tensor:
+    """Mean over channels of the squares (Zagoruyko & Komodakis, ICLR 2017, authors' code).
+
+    maps: float[n, c, h, w]. Returns float[n, h, w].
+    """
+    return maps.square().mean(1)
+
+
 class Attention(nn.Module):
     """Spatial attention, for teacher and student alike (Zagoruyko & Komodakis, ICLR 2017, with the mean of squares of
     the authors' code for the paper's norm).
@@ -17,4 +25,4 @@ class Attention(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """As above."""
-        return F.normalize(maps.square().mean(1).flatten(1))
+        return F.normalize(attention_map(maps).flatten(1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -110,8 +111,10 @@ class Distiller(nn.Module):
                 labels=labels,
                 student_images=images,
                 teacher_images=teacher_images,
-                forward_student=self.student,
-                forward_teacher=self.teacher or self.student,
+                forward_student=partial(self.student, taps=[mine for _, mine in each.taps]),
+                forward_teacher=partial(
+                    self.teacher or self.student, taps=[theirs for theirs, _ in each.taps]
+                ),
                 progress=progress,
             )
             parts = _placed(parts, 1 + place, each.weight * each.term(step).float())

@@ -1,58 +1,77 @@
-"""Jacobian matching: the student's output shall change along the same directions of the image as the teacher's."""
+"""Jacobian matching on top of attention: the student shall look where the teacher looks, and for the same reasons."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from training.distillation.directions import directions
-from training.distillation.precision import single
+from training.distillation.attention import attention_map
+from training.distillation.maps import pooled, to_smaller
+from training.distillation.precision import single, without_autocast
 from training.distillation.shared_images import shared_images
-from training.distillation.signals import check_classes, logits
-from training.distillation.term import Setup, Step, Term
-from training.setting import Settings
-
-
-def gradient_directions(
-    forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, *, differentiable: bool
-) -> Tensor:
-    """Directions of the gradients of each image's logit of its own class by that image.
-
-    forward: images to logits float[n, classes]. images: float[n, 3, h, w]. labels: int64[n]. differentiable: whether
-    the result carries gradients to the network's weights. Returns float[n, 3 * h * w], unit vectors.
-    """
-    with torch.enable_grad():
-        images = images.detach().requires_grad_()
-        scores = forward(images).gather(1, labels[:, None]).sum()
-        (gradients,) = torch.autograd.grad(scores, images, create_graph=differentiable)
-    return directions(single(gradients).flatten(1))
+from training.distillation.slopes import gradient_directions, squared_distance
+from training.distillation.term import Output, Step, Term
 
 
 class JacobianMatching(Term):
-    """Mean squared difference, over images and their values, of both networks' gradient directions.
+    """The distance of attention maps + `gradients` x that of the directions of the image in which they grow.
 
-    Srinivas & Fleuret, ICML 2018, in the form of Czarnecki et al. (Sobolev training, NIPS 2017) with unit gradients.
-    The networks are run again on images that take gradients, and the student's backward pass is differentiated: a step
-    costs about three times one without this term. Batch norms of a student in train mode take its batch into their
-    running statistics a second time, and its images' gradients see each other.
+    Srinivas & Fleuret, ICML 2018, eq. 10: at each tap the number whose gradient by the image is compared is the largest
+    pixel of the attention map, gradients are made unit vectors, and the distance is the squared length of their
+    difference. Our reading: that pixel is the teacher's largest for both networks, as gradients of two places
+    far from each other have no pixel in common; and the squared length is divided by the attention map's h * w, because
+    the distance of the maps, which are unit vectors too, is a mean over h * w: with `gradients` 1 the two count alike.
+    The larger map is pooled to the smaller's size first. Neither classes nor channels need to agree.
+
+    Both networks are run again on images that take gradients, with a backward pass a tap, and the student's are
+    differentiated: from a WRN 22-4 to a WRN 16-2, with three taps, a step costs about eight of row `kd`. Batch norms
+    of a student in train mode take its batch into their running statistics a second time, and its images' gradients see
+    each other.
     """
+
+    def __init__(self, matching: Term, gradients: float) -> None:
+        """matching: the distance of attention maps, for the same taps. gradients: as above."""
+        super().__init__()
+        self.matching = matching
+        self.gradients = gradients
 
     def forward(self, step: Step) -> Tensor:
         """As every term. Raises UserError where the networks expect different images."""
         images = shared_images("jacobian", step)
-        student = gradient_directions(
-            lambda x: logits(step.forward_student(x)), images, step.labels, differentiable=True
-        )
-        teacher = gradient_directions(
-            lambda x: logits(step.forward_teacher(x)), images, step.labels, differentiable=False
-        )
-        return F.mse_loss(student, teacher)
+        places = [
+            _largest(*to_smaller(single(teacher), single(student)))
+            for teacher, student in zip(step.teacher.taps, step.student.taps, strict=True)
+        ]
+
+        def heights(network: Callable[[Tensor], Output]) -> Callable[[Tensor], list[Tensor]]:
+            def forward(seen: Tensor) -> list[Tensor]:
+                maps = network(seen).taps
+                with without_autocast(seen):
+                    return [_height(*pair) for pair in zip(maps, places, strict=True)]
+
+            return forward
+
+        student = gradient_directions(heights(step.forward_student), images, differentiable=True)
+        teacher = gradient_directions(heights(step.forward_teacher), images, differentiable=False)
+        distances = [
+            squared_distance(*pair) / place[0].numel()
+            for *pair, place in zip(student, teacher, places, strict=True)
+        ]
+        attention: Tensor = self.matching(step)
+        return attention + self.gradients * torch.stack(distances).sum()
 
 
-def build_jacobian(setup: Setup, settings: Settings, choices: Mapping[str, str]) -> JacobianMatching:
-    """The term of row `jacobian`. Raises UserError unless both networks have the same classes."""
-    check_classes("jacobian", setup)
-    return JacobianMatching()
+def _largest(teacher: Tensor, student: Tensor) -> Tensor:
+    """bool[n, h, w]: where the teacher's attention is largest, one pixel an image; the maps are of one size."""
+    attention = attention_map(teacher)
+    chosen = torch.zeros_like(attention, dtype=torch.bool)
+    chosen.flatten(1).scatter_(1, attention.flatten(1).argmax(1, keepdim=True), True)
+    return chosen
+
+
+def _height(maps: Tensor, place: Tensor) -> Tensor:
+    """float[n]: the attention at one pixel an image. maps: float[n, c, h, w] of any size. place: as `_largest`."""
+    height, width = place.shape[1:]
+    return attention_map(pooled(single(maps), height, width)).masked_select(place)

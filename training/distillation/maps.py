@@ -13,8 +13,9 @@ def to_smaller(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     maps (ICLR 2017, authors' code). Maps of the same size come back as they are.
     """
     height, width = min(a.shape[2], b.shape[2]), min(a.shape[3], b.shape[3])
-    return _pooled(a, height, width), _pooled(b, height, width)
+    return pooled(a, height, width), pooled(b, height, width)
 
 
-def _pooled(maps: Tensor, height: int, width: int) -> Tensor:
+def pooled(maps: Tensor, height: int, width: int) -> Tensor:
+    """A map float[n, c, h, w] at another size, as `to_smaller` does it."""
     return maps if maps.shape[2:] == (height, width) else F.adaptive_avg_pool2d(maps, (height, width))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from training.distillation.bss import build_bss
 from training.distillation.dist import build_dist
 from training.distillation.dtl import build_dtl
-from training.distillation.jacobian import build_jacobian
 from training.distillation.kd import build_kd
 from training.distillation.term import MethodRow
 from training.setting import Setting
@@ -65,13 +64,5 @@ OUTPUT_METHODS: tuple[MethodRow, ...] = (
             "rate": Setting(0.3, above=0),
             "bound": Setting(2.5, above=0),
         },
-    ),
-    MethodRow(
-        "jacobian",
-        "Srinivas & Fleuret, ICML 2018, on the true class's logit; weight of Knowledge-Distillation-Zoo's Sobolev term",
-        build_jacobian,
-        weight=20.0,
-        stage="train",
-        needs=("logits",),
     ),
 )

@@ -43,9 +43,9 @@ class Step:
     """One step of training. Nothing of the teacher's carries gradients.
 
     labels: int64[n]. student_images, teacher_images: the same views of the images, float[n, 3, h, w], each as its
-    network expects them. forward_student, forward_teacher: the networks themselves, for terms that show them other
-    images; gradients flow to the images, and to the student's weights. progress: share of this stage that is done,
-    0 <= progress < 1.
+    network expects them. forward_student, forward_teacher: the networks themselves, with the term's taps, for terms
+    that show them other images; gradients flow to the images, and to the student's weights. progress: share of this
+    stage that is done, 0 <= progress < 1.
     """
 
     teacher: Output
@@ -85,7 +85,10 @@ class Term(nn.Module, ABC):
         """The term, a scalar with gradients to the student, before its weight."""
 
     def preparation(self, teacher: Output) -> Tensor | None:
-        """What is minimised before the student learns anything, a scalar, for terms that have to; taps are the term's."""
+        """What is minimised before the student learns anything, a scalar, for terms that have to.
+
+        teacher: with the term's taps.
+        """
         return None
 
     def preparation_parameters(self) -> list[Parameter]:
