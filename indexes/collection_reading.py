@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from abc import ABC
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.collection import Collection, Item
+from indexes.collection import Item
 from indexes.errors import CollectionError
 from indexes.filters import Filter
 from indexes.item_checks import check_id
-from indexes.item_rows import ItemRows, unknown
+from indexes.item_rows import DATABASE_NAME, ItemRows, unknown
 
 
-class CollectionReading(Collection, ABC):
+class CollectionReading:
     """Every call is one read transaction, and so of one moment."""
 
     def __init__(self, rows: ItemRows) -> None:
@@ -72,6 +73,11 @@ class CollectionReading(Collection, ABC):
         with self._rows.database.reading() as connection:
             return self._rows.since(connection, sequence, limit)
 
+    def ids(self) -> list[str]:
+        """All of them, in no particular order."""
+        with self._rows.database.reading() as connection:
+            return self._rows.ids(connection)
+
     def sample(self, count: int) -> NDArray[np.float32]:
         """See Collection."""
         with self._rows.database.reading() as connection:
@@ -89,3 +95,13 @@ class CollectionReading(Collection, ABC):
         """See Collection."""
         with self._rows.database.reading() as connection:
             return self._rows.count(connection, filter)
+
+
+@contextmanager
+def stored_items(folder: Path) -> Iterator[CollectionReading]:
+    """The items of a collection that another process may be writing, without its index. Raises CollectionError."""
+    rows = ItemRows(folder / DATABASE_NAME, read_only=True)
+    try:
+        yield CollectionReading(rows)
+    finally:
+        rows.database.close()

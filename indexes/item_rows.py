@@ -201,6 +201,10 @@ class ItemRows:
         )
         return [_item(row) for row in connection.execute(query, [after, limit])]
 
+    def ids(self, connection: sqlite3.Connection) -> list[str]:
+        """All of them."""
+        return [id for (id,) in connection.execute("SELECT id FROM items")]
+
     def count(self, connection: sqlite3.Connection, filter: Filter | None = None) -> int:
         """How many items pass."""
         condition, parameters = _where(filter)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from indexes.collection import (
     HIT_FIELDS,
+    Collection,
     CollectionStats,
     Hit,
     HitField,
@@ -47,7 +48,7 @@ from indexes.repeated_writes import find as find_repeated
 _MOST_EMBEDDING_SIZE = 1 << 16
 
 
-class LocalCollection(CollectionReading):
+class LocalCollection(CollectionReading, Collection):
     """A collection in a folder, for one writing process and any number of reading ones. Made by create or open."""
 
     def __init__(self, folder: Path, rows: ItemRows, lock: FolderLock | None) -> None:

@@ -25,6 +25,9 @@ from retrieval.images import thumbnail_jpeg
 from retrieval.query_model import load_query_model
 from retrieval.read_ahead import read_ahead
 
+MODEL_NAME = "model"
+"""The model's bundle, in a gallery's folder."""
+
 THUMBNAIL_PIXELS = 256
 """Longer side of a stored thumbnail."""
 
@@ -108,7 +111,7 @@ def create_gallery(folder: Path, bundle: Bundle, *, index: str = "auto") -> Gall
     folder.mkdir(parents=True, exist_ok=True)
     try:
         save_bundle(
-            folder / "model",
+            folder / MODEL_NAME,
             bundle.network,
             bundle.preprocessing,
             recipe=bundle.recipe,
@@ -126,18 +129,26 @@ def create_gallery(folder: Path, bundle: Bundle, *, index: str = "auto") -> Gall
     return Gallery(folder, collection, Embedder(bundle))
 
 
+def check_is_gallery(folder: Path) -> None:
+    """Raises CollectionError where there is none."""
+    if not (folder / MODEL_NAME).is_dir():
+        raise CollectionError(
+            f"{folder} is not a collection; make one with "
+            f"`hdhe index build --model BUNDLE --images DIR --collection {folder}`"
+        )
+
+
 def open_gallery(
     folder: Path, *, read_only: bool = False, engine: str = "torch", query_model: str | None = None
 ) -> Gallery:
     """Open a gallery that is there. query_model: a bundle that embeds the queries instead of the gallery's own model,
     in whose space it must embed. Raises CollectionError or BundleError, one line each.
     """
-    if not (folder / "model").is_dir():
-        raise CollectionError(
-            f"{folder} is not a collection; make one with "
-            f"`hdhe index build --model BUNDLE --images DIR --collection {folder}`"
-        )
-    bundle = load_bundle(folder / "model")
+    check_is_gallery(folder)
+    if folder.resolve() != folder.absolute():
+        # Where a link points may change while this is open, and SQLite opens its file by name again and again.
+        folder = folder.resolve()
+    bundle = load_bundle(folder / MODEL_NAME)
     queries = None
     if query_model is not None:
         queries = Embedder(load_query_model(query_model, bundle), engine=engine)

@@ -8,9 +8,16 @@ from retrieval.commands.data import data_app
 from retrieval.commands.embed import embed
 from retrieval.commands.evaluate import evaluate
 from retrieval.commands.explain import explain
-from retrieval.commands.index import index_app
+from retrieval.commands.index import build, info
+from retrieval.commands.index_care import check, compact, rebuild
+from retrieval.commands.index_copies import restore, snapshot
+from retrieval.commands.index_switch import reembed, switch
 from retrieval.commands.models import models
 from retrieval.commands.search import search
+
+index_app = typer.Typer(help="Build a searchable collection and look after it.", no_args_is_help=True)
+for command in (build, info, check, snapshot, restore, rebuild, compact, reembed, switch):
+    index_app.command()(command)
 
 
 def register(app: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""`hdhe index build | info | check`: make a searchable collection of images and look after it."""
+"""`hdhe index build | info`: make a searchable collection of images, and say what it holds."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from typing import Annotated
 
 import typer
 
-index_app = typer.Typer(help="Build a searchable collection and look after it.", no_args_is_help=True)
-
 CollectionFolder = Annotated[Path, typer.Option(help="The collection's folder.")]
 
 
-@index_app.command("build")
 def build(
     model: Annotated[str, typer.Option(help="A model bundle, or PRESET:BACKBONE[@PIXELS].")],
     images: Annotated[
@@ -73,7 +70,6 @@ def build(
     )
 
 
-@index_app.command("info")
 def info(
     collection: CollectionFolder,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -87,17 +83,3 @@ def info(
         return
     for name, value in stats.items():
         typer.echo(f"{name.replace('_', ' '):18} {value}")
-
-
-@index_app.command("check")
-def check(collection: CollectionFolder) -> None:
-    """Prove that the stored rows and the index agree."""
-    from indexes import LocalCollection
-
-    with LocalCollection.open(collection) as opened:
-        report = opened.check()
-    typer.echo(f"{report.items} items stored, {report.indexed} in the {report.index_kind} index")
-    for problem in report.problems:
-        typer.echo(problem)
-    typer.echo("rows and index agree" if report.ok else "rows and index do not agree")
-    raise typer.Exit(0 if report.ok else 1)
