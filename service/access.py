@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -91,13 +91,13 @@ def check_local(headers: Headers, origins: frozenset[str]) -> None:
     Sec-Fetch-Site of elsewhere is another site's page.
     """
     host = headers.get("host", "")
-    if not is_loopback(urlsplit(f"//{host}").hostname or ""):
+    if not is_loopback(_split(f"//{host}").hostname or ""):
         raise _forbidden("Without keys this service answers only to localhost and 127.0.0.1.")
     origin = headers.get("origin")
     if origin is None:
         if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
             raise _forbidden("Without keys this service answers no other site's page.")
-    elif origin not in origins and urlsplit(origin).netloc != host:
+    elif origin not in origins and _split(origin).netloc != host:
         raise _forbidden("Without keys this service answers no other site's page; see HDHE_CORS_ORIGINS.")
 
 
@@ -107,6 +107,13 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _split(address: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def _unauthorized(detail: str, error: str) -> ProblemError:

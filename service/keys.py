@@ -59,7 +59,7 @@ def matching(token: str, keys: dict[str, Key]) -> Key | None:
     id, secret = parts.groups() if parts else ("", "")
     key = keys.get(id)
     right = hmac.compare_digest(_hash(secret), _NO_HASH if key is None else key.sha256)
-    return key if right else None
+    return key if right and parts else None
 
 
 def _hash(secret: str) -> str:

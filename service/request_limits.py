@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access import is_public
@@ -43,7 +44,8 @@ class RequestLimits:
             self._places += 1
 
     async def _in_time(self, scope: Scope, receive: Receive, send: Send) -> None:
-        arrived = started = False
+        arrived = not _has_body(scope)
+        started = False
 
         async def noted_receive() -> Message:
             nonlocal arrived
@@ -66,6 +68,11 @@ class RequestLimits:
                 raise
             error = _late(seconds) if arrived else _slow(seconds)
             await problem_response(error.problem, error.headers)(scope, receive, send)
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
 def _late(seconds: float) -> ProblemError:

@@ -44,7 +44,7 @@ def test_every_command_and_option_in_the_pages_exists(
     helps: dict[tuple[str, ...], str] = {}
     for page, line in commands:
         words = shlex.split(line.split("#")[0])[1:]
-        depth = 2 if words[0] in ("index", "data") else 1
+        depth = 2 if words[0] in ("index", "data", "keys") else 1
         name = tuple(words[:depth])
         if name not in helps:
             monkeypatch.setattr(sys, "argv", ["hdhe", *name, "--help"])

@@ -121,6 +121,8 @@ def test_a_real_model_is_served_and_stops_when_asked(
             ["--collection", "{collection}", "--port", "0", "--query-model", "single:efficientnet_lite0@64"],
             "the query model single:efficientnet_lite0@64 embeds in its own space",
         ),
+        (["--collection", "{collection}", "--port", "0", "--host", "0.0.0.0"], "hdhe keys create"),
+        (["--collection", "{collection}", "--port", "0", "--keys", "{collection}"], "cannot be read"),
         ([], "--collection"),
     ],
 )
