@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,12 +64,14 @@ def recall_at_k(
     self_index: Int64 | None,
     protocol: str = QUERY_GALLERY,
     chunk_bytes: int = CHUNK_BYTES,
+    go_on: Callable[[], None] | None = None,
 ) -> RecallReport:
     """Score queries against a gallery.
 
     query: float32[q, d]; gallery: float32[n, d]; labels: int64[q], int64[n]. Rows are compared as they are: normalise
     them first for the cosine. self_index: int64[q], where the query itself lies in the gallery, or -1; None: nowhere.
     chunk_bytes: bound on the similarities held at a time (about 0.7 MB per 60,000 gallery items at the least).
+    go_on: called after each query; what it raises gives up.
     Raises UserError if a K exceeds the gallery or no query has a positive; ValueError for arrays that do not fit.
     """
     started = time.perf_counter()
@@ -84,6 +86,8 @@ def recall_at_k(
     for ranked in rank_positives(
         query, query_labels, gallery, gallery_labels, own, k=wanted[-1], chunk_bytes=chunk_bytes
     ):
+        if go_on is not None:
+            go_on()
         positives = len(ranked.before)
         number = np.arange(1, positives + 1)
         rank = number + ranked.before
@@ -114,7 +118,12 @@ def recall_at_k(
 
 
 def leave_one_out(
-    embeddings: Float32, labels: Int64, ks: Iterable[int], *, chunk_bytes: int = CHUNK_BYTES
+    embeddings: Float32,
+    labels: Int64,
+    ks: Iterable[int],
+    *,
+    chunk_bytes: int = CHUNK_BYTES,
+    go_on: Callable[[], None] | None = None,
 ) -> RecallReport:
     """Score every item as a query against all others. embeddings: float32[n, d]; labels: int64[n].
 
@@ -129,6 +138,7 @@ def leave_one_out(
         self_index=np.arange(len(embeddings)),
         protocol=LEAVE_ONE_OUT,
         chunk_bytes=chunk_bytes,
+        go_on=go_on,
     )
 
 

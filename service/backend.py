@@ -53,7 +53,7 @@ class Backend:
         self.query_embedding = self.embedding if queries is None else self.embedding.beside(queries)
         self._reading = BoundedThreads(settings.search_threads, "read", settings.max_waiting_calls)
         self._writing = BoundedThreads(1, "write", settings.max_waiting_calls)
-        self.recall = LiveRecall(gallery.collection)
+        self.recall = LiveRecall(gallery.collection, most=settings.max_k)
         self.explanations = Explanations(gallery, limits=limits)
 
     @property
@@ -92,7 +92,8 @@ class Backend:
         self.explanations.close()
 
 
-def _ready(request: Request) -> Backend:
+async def _ready(request: Request) -> Backend:
+    # FastAPI would give a plain function a thread of its own, which costs more than it does.
     backend = cast("Backend | None", request.app.state.backend)
     if backend is None:
         raise NotReadyError

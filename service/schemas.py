@@ -168,7 +168,9 @@ class RecallAnswer(BaseModel):
         description="Of the index against exact search, on a sample, by k."
     )
     computed_at: datetime
+    age_seconds: float = Field(description="Since it was computed.")
     sequence: int = Field(description="The write up to which items were counted.")
+    stale: bool = Field(description="Whether there were writes since; a new one is being computed then.")
 
 
 class ModelBody(BaseModel):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120, 600)
 """Bounds of the histograms, from a search in a small index to an upload of many images."""
+RECALL_KS = (1, 2, 4, 8)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
 
 
@@ -90,6 +90,6 @@ class Telemetry:
             self._index_recall.labels(str(k)).set(share)
         latest = backend.recall.latest
         if latest is not None and latest.scores is not None:
-            for k, share in latest.scores.recall.items():
-                self._recall.labels(str(k)).set(share)
-            self._recall_age.set((datetime.now(UTC) - latest.computed_at).total_seconds())
+            for k, recall in latest.recall(RECALL_KS).items():
+                self._recall.labels(str(k)).set(recall or 0.0)
+            self._recall_age.set(latest.age_seconds)

@@ -27,15 +27,15 @@ async def recall(
 ) -> RecallAnswer:
     """Recall@K of the labelled items, each queried against all others, and the index's recall against exact search.
 
-    Computed when first asked for after a write, and kept until the next.
+    It is computed beside the requests. After a write the last answer is given, with its age, while a new one is
+    computed; who asks before there is any waits a little, and may be told to ask again.
     """
     ks = _ks(k, backend.settings)
     stats = await backend.read(backend.collection.stats)
-    live = await backend.recall.report(ks, sequence=stats.sequence)
+    live = await backend.recall.report(sequence=stats.sequence)
     scores = live.scores
     return RecallAnswer(
-        # null, not 0: without a positive there is no query to take a mean over.
-        recall={str(k): scores and scores.recall[min(k, live.queries - 1)] for k in ks},
+        recall={str(k): value for k, value in live.recall(ks).items()},
         map_at_r=scores and scores.map_at_r,
         r_precision=scores and scores.r_precision,
         protocol=PROTOCOL,
@@ -43,7 +43,9 @@ async def recall(
         queries_without_positive=scores.queries_without_positive if scores else live.queries,
         index_recall={str(k): value for k, value in stats.index_recall.items()},
         computed_at=live.computed_at,
+        age_seconds=round(live.age_seconds, 3),
         sequence=live.sequence,
+        stale=live.sequence != stats.sequence,
     )
 
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
 import retrieval.recall
+from indexes.errors import StorageError
+from indexes.local_collection import LocalCollection
 from retrieval.gallery import Gallery
+from service.live_recall import LiveRecall
+from service.problems import ProblemError
 
 Put = Callable[..., None]
 
@@ -51,31 +59,162 @@ def test_recall_of_the_labelled_items(client: TestClient, put: Put, gallery: Gal
     assert client.get("/v1/recall", params={"k": "25,50"}).json()["recall"] == {"25": 1.0, "50": 1.0}
 
 
-def test_a_write_makes_the_kept_answer_stale(
-    client: TestClient, put: Put, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    computed = []
+def until_fresh(client: TestClient) -> dict[str, Any]:
+    deadline = time.monotonic() + 20
+    while (answer := client.get("/v1/recall").json())["stale"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return dict(answer)
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many vectors each computation had."""
+    counts: list[int] = []
     leave_one_out = retrieval.recall.leave_one_out
 
-    def counted(*args: object, **kwargs: object) -> object:
-        computed.append(args)
-        return leave_one_out(*args, **kwargs)  # type: ignore[arg-type]  # passed through as they come
+    def counted(vectors: np.ndarray, *args: object, **kwargs: object) -> object:
+        counts.append(len(vectors))
+        return leave_one_out(vectors, *args, **kwargs)  # type: ignore[arg-type]  # passed through as they come
 
     monkeypatch.setattr(retrieval.recall, "leave_one_out", counted)
+    return counts
+
+
+def test_one_computation_serves_every_k_until_the_next_write(
+    client: TestClient, put: Put, computed: list[int]
+) -> None:
     put("a", "red", label="x")
     put("b", "orange", label="x")
     put("c", "blue", label="y")
     first = client.get("/v1/recall").json()
-    assert client.get("/v1/recall").json() == first
-    assert len(computed) == 1
-    assert first["recall"]["1"] == 1.0
-    client.get("/v1/recall", params={"k": "3"})
-    assert len(computed) == 2
+    assert not first["stale"]
+    again = client.get("/v1/recall", params={"k": "3,50"}).json()
+    assert again["computed_at"] == first["computed_at"]
+    assert again["age_seconds"] >= first["age_seconds"] >= 0
+    assert again["recall"] == {"3": 1.0, "50": 1.0}
+    assert computed == [3]
     put("d", "green", label="y")
-    second = client.get("/v1/recall").json()
-    assert len(computed) == 3
-    assert second["sequence"] == first["sequence"] + 1
-    assert second["queries"] == 4
+    second = until_fresh(client)
+    assert computed == [3, 4]
+    assert (second["sequence"], second["queries"]) == (4, 4)
+
+
+def test_the_last_answer_is_given_with_its_age_while_a_new_one_is_computed(
+    client: TestClient, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put("a", "red", label="x")
+    put("b", "orange", label="x")
+    first = client.get("/v1/recall").json()
+    begun, go_on = threading.Event(), threading.Event()
+    leave_one_out = retrieval.recall.leave_one_out
+
+    def slow(*args: object, **kwargs: object) -> object:
+        begun.set()
+        assert go_on.wait(20)
+        return leave_one_out(*args, **kwargs)  # type: ignore[arg-type]  # passed through as they come
+
+    monkeypatch.setattr(retrieval.recall, "leave_one_out", slow)
+    put("c", "blue", label="y")
+    time.sleep(0.3)
+    for _ in range(3):  # never waits for what is being computed
+        answer = client.get("/v1/recall").json()
+        assert answer["stale"]
+        assert (answer["sequence"], answer["queries"]) == (2, 2)
+        assert answer["age_seconds"] >= 0.3
+        assert answer["computed_at"] == first["computed_at"]
+    assert begun.wait(10)
+    go_on.set()
+    assert until_fresh(client)["sequence"] == 3
+
+
+def test_before_there_is_any_a_long_computation_is_told(
+    client: TestClient, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    leave_one_out = retrieval.recall.leave_one_out
+
+    def slow(*args: object, **kwargs: object) -> object:
+        assert go_on.wait(20)
+        return leave_one_out(*args, **kwargs)  # type: ignore[arg-type]  # passed through as they come
+
+    monkeypatch.setattr(retrieval.recall, "leave_one_out", slow)
+    monkeypatch.setattr("service.live_recall.FIRST_SECONDS", 0.05)
+    put("a", "red", label="x")
+    put("b", "orange", label="x")
+    answer = client.get("/v1/recall")
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:hdhe:problem:recall-pending")
+    assert int(answer.headers["retry-after"]) > 0
+    go_on.set()
+    deadline = time.monotonic() + 10
+    while client.get("/v1/recall").status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_it_rests_between_computations(client: TestClient, put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.live_recall.REST", 1e6)
+    put("a", "red", label="x")
+    put("b", "orange", label="x")
+    assert client.get("/v1/recall").json()["sequence"] == 2
+    put("c", "blue", label="y")
+    for _ in range(5):
+        assert client.get("/v1/recall").json()["stale"]
+        time.sleep(0.02)
+
+
+def test_a_failure_is_logged_and_the_last_answer_stays(
+    client: TestClient, put: Put, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    put("a", "red", label="x")
+    put("b", "orange", label="x")
+    client.get("/v1/recall")
+
+    def fail(*_: object, **__: object) -> None:
+        raise StorageError("/secret/collection.sqlite: it is damaged")
+
+    monkeypatch.setattr(retrieval.recall, "leave_one_out", fail)
+    put("c", "blue", label="y")
+    deadline = time.monotonic() + 10
+    while "the recall could not be computed" not in caplog.text:
+        answer = client.get("/v1/recall")
+        assert answer.status_code == 200
+        assert answer.json()["sequence"] == 2
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_closing_does_not_wait_for_a_computation() -> None:
+    """Many queries, of which each takes its time; closing gives up after the one it is at."""
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((8000, 64)).astype(np.float32)
+    labels = [str(number % 400) for number in range(8000)]
+    begun = threading.Event()
+
+    class Slow(LocalCollection):
+        def __init__(self) -> None:
+            pass
+
+        def labelled(self) -> tuple[np.ndarray, list[str], int]:
+            begun.set()
+            return vectors, labels, 1
+
+    async def ask_and_close() -> float:
+        recall = LiveRecall(Slow(), most=1000)
+        asking = asyncio.create_task(recall.report(sequence=1))
+        await asyncio.to_thread(begun.wait, 10)
+        started = time.monotonic()
+        await asyncio.to_thread(recall.close)
+        closed = time.monotonic() - started
+        with pytest.raises(ProblemError):
+            await asking
+        assert recall.latest is None
+        return closed
+
+    started = time.monotonic()
+    retrieval.recall.leave_one_out(vectors, np.array(labels, dtype=np.int64), [1])
+    whole = time.monotonic() - started
+    assert asyncio.run(ask_and_close()) < max(0.5 * whole, 0.5)
 
 
 def test_without_two_of_a_label_there_is_nothing_to_measure(client: TestClient, put: Put) -> None:
@@ -84,7 +223,7 @@ def test_without_two_of_a_label_there_is_nothing_to_measure(client: TestClient, 
     put("a", "red", label="x")
     put("b", "blue", label="y")
     put("c", "green")
-    apart = client.get("/v1/recall").json()
+    apart = until_fresh(client)
     assert (apart["recall"]["1"], apart["queries"], apart["queries_without_positive"]) == (None, 2, 2)
 
 
