@@ -61,22 +61,37 @@ def switch(link: Path, folder: Path, *, on_error: OnError) -> tuple[Followed, bo
 
 
 def hand_over(
-    old: LocalCollection, new: Gallery, link: Path, *, on_error: OnError, then: Callable[[], None]
+    old: LocalCollection,
+    new: Gallery,
+    link: Path,
+    *,
+    on_error: OnError,
+    go_on: Callable[[], None] = lambda: None,
+    then: Callable[[], None] = lambda: None,
 ) -> Followed:
     """Take over what is missing, point the link to the new gallery and call `then`, between two writes.
 
-    After that the old collection refuses writes. If anything fails, it goes on, and the link is as it was.
+    After that the old collection refuses writes. go_on: called between the parts of long work; what it raises gives up.
+    If anything fails, the old collection goes on and the link is as it was; `then` must not fail.
     """
+
+    def caught_up() -> Followed:
+        done = Followed()
+        for batch in follow(old, new, on_error=on_error):
+            go_on()
+            done += batch
+        return done
+
     taken = Followed()
     follows = followed_up_to(new.folder, old.name) is not None
     for _ in range(_ROUNDS if follows else 0):
-        done = sum(follow(old, new, on_error=on_error), Followed())
+        done = caught_up()
         taken += done
         if done.writes <= _FEW:
             break
     with old.handing_over():
         if follows:
-            taken += sum(follow(old, new, on_error=on_error), Followed())
+            taken += caught_up()
         _carry(old.folder, new.folder)
         _point(link, new.folder)
         then()
@@ -91,7 +106,7 @@ def _switch_here(link: Path, before: Path, folder: Path, on_error: OnError) -> F
         follows = followed_up_to(folder, items.name) is not None
     if follows:
         with LocalCollection.open(before) as old, open_gallery(folder) as new:
-            return hand_over(old, new, link, on_error=on_error, then=lambda: None)
+            return hand_over(old, new, link, on_error=on_error)
     # Nobody may be writing to either.
     with FolderLock(before), FolderLock(folder):
         _carry(before, folder)

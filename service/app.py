@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,29 +25,30 @@ from service.request_limits import RequestLimits
 from service.request_log import RequestLog, note_route
 from service.routes import bulk, embeddings, explanations, items, metrics, recall, search, status
 from service.safe_headers import SafeHeaders
+from service.serving import OpenGallery, Serving
 from service.settings import Settings
 from service.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from retrieval.gallery import Gallery
 
-logger = logging.getLogger(__name__)
-
 WEB = Path(__file__).parent / "web"
 API_VERSION = "1"
 
 
 def create_app(
-    gallery: Gallery | Callable[[], Gallery],
+    gallery: Gallery | OpenGallery,
     settings: Settings | None = None,
     *,
+    collection: Path = Path(),
     keys: KeyFile | None = None,
     on_failure: Callable[[BaseException], None] | None = None,
 ) -> FastAPI:
     """The service over one gallery.
 
-    gallery: an open one, which answers at once and stays the caller's to close; or how to open it, which then happens
-        in a thread while the process already answers /healthz, and the service closes it at the end.
+    gallery: an open one, which answers at once and stays the caller's to close; or how to open the one in a folder,
+        which then happens in a thread while the process already answers /healthz, and the service closes it at the end.
+    collection: the folder that is then opened, or a link to it, which can be switched to another meanwhile.
     keys: who may do what; None leaves that to the caller, and everybody may do everything.
     on_failure: called from the event loop with the error if it cannot be opened; the service then never gets ready.
     """
@@ -56,19 +56,18 @@ def create_app(
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        loading = (
-            asyncio.create_task(_load(app, gallery, settings, on_failure)) if callable(gallery) else None
-        )
+        serving = Serving(app, settings, gallery, collection) if callable(gallery) else None
+        loading = None if serving is None else asyncio.create_task(serving.load(on_failure))
         try:
             yield
         finally:
-            opened = await loading if loading else None
-            backend: Backend | None = app.state.backend
-            app.state.backend = None
-            if backend is not None:
+            if serving is not None and loading is not None:
+                await loading
+                await serving.close()
+            elif app.state.backend is not None:
+                backend: Backend = app.state.backend
+                app.state.backend = None
                 await asyncio.to_thread(backend.close)
-            if opened is not None:
-                await asyncio.to_thread(opened.close)
 
     app = FastAPI(
         title="hdhe",
@@ -105,25 +104,3 @@ def create_app(
 
 async def _page() -> FileResponse:
     return FileResponse(WEB / "index.html", headers={"Cache-Control": "no-cache"})
-
-
-async def _load(
-    app: FastAPI,
-    open_gallery: Callable[[], Gallery],
-    settings: Settings,
-    on_failure: Callable[[BaseException], None] | None,
-) -> Gallery | None:
-    """Open the gallery and get ready; what was opened, also when getting ready failed."""
-    opened: Gallery | None = None
-    try:
-        opened = await asyncio.to_thread(open_gallery)
-        backend = Backend(opened, settings)
-        await asyncio.to_thread(backend.warm_up)
-        app.state.backend = backend
-    except Exception as error:
-        # The process has to go on long enough to say why it stops; what to do about it is the caller's decision.
-        if on_failure is None:
-            logger.exception("the collection cannot be opened")
-        else:
-            on_failure(error)
-    return opened

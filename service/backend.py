@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar, cast
 
 from fastapi import Depends, Request
@@ -35,6 +36,8 @@ class Backend:
         self.gallery = gallery
         self.collection = gallery.collection
         self.settings = settings
+        self.users = 0
+        """Requests that it is answering."""
         limits = ImageLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
         batcher = Batcher(
             search_batch=settings.batch_images,
@@ -55,6 +58,15 @@ class Backend:
         self._writing = BoundedThreads(1, "write", settings.max_waiting_calls)
         self.recall = LiveRecall(gallery.collection, most=settings.max_k)
         self.explanations = Explanations(gallery, limits=limits)
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Around a request that it answers: it is not closed before, though another may have taken its place."""
+        self.users += 1
+        try:
+            yield
+        finally:
+            self.users -= 1
 
     @property
     def waiting(self) -> int:
@@ -92,12 +104,12 @@ class Backend:
         self.explanations.close()
 
 
-async def _ready(request: Request) -> Backend:
-    # FastAPI would give a plain function a thread of its own, which costs more than it does.
+async def _ready(request: Request) -> AsyncIterator[Backend]:
     backend = cast("Backend | None", request.app.state.backend)
     if backend is None:
         raise NotReadyError
-    return backend
+    with backend.used():
+        yield backend
 
 
 ReadyBackend = Annotated[Backend, Depends(_ready)]

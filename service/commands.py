@@ -60,12 +60,12 @@ def serve(
     _stay_here_without_keys(listening, key_file, collection)
     failure: list[BaseException] = []
 
-    def opened() -> Gallery:
+    def opened(folder: Path) -> Gallery:
         from retrieval.gallery import open_gallery
 
-        gallery = open_gallery(collection, query_model=query_model)
+        gallery = open_gallery(folder, query_model=query_model)
         logger.info(
-            "%d items in %s; the page is at %s", gallery.collection.count(), collection, _address(listening)
+            "%d items in %s; the page is at %s", gallery.collection.count(), folder, _address(listening)
         )
         return gallery
 
@@ -74,7 +74,7 @@ def serve(
         server.should_exit = True
 
     config = uvicorn.Config(
-        create_app(opened, settings, keys=key_file, on_failure=stop),
+        create_app(opened, settings, collection=collection, keys=key_file, on_failure=stop),
         log_config=logging_config(settings.log_format),
         access_log=False,
         server_header=False,

@@ -22,6 +22,7 @@ from starlette.responses import Response
 
 from indexes.errors import (
     CollectionLockedError,
+    CollectionReplacedError,
     FilterError,
     InvalidItemError,
     StorageError,
@@ -117,6 +118,9 @@ def problem_of(error: BaseException) -> Problem:
         case CollectionLockedError():
             detail = "Another process is writing to the collection; try again in a moment."
             return _problem(503, "collection-locked", "The collection is locked", detail)
+        case CollectionReplacedError():
+            detail = "The collection was replaced by another just now; send the request again."
+            return _problem(503, "collection-replaced", "The collection was replaced", detail)
         case StorageError() | OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EROFS):
             detail = "The server's disk refused the operation. Everything acknowledged before is kept."
             return _problem(507, "storage", "The collection cannot be stored", detail)

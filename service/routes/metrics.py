@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from fastapi import APIRouter, Request, Response
 
+from service.backend import Backend
 from service.problems import responses
 from service.telemetry import Telemetry
 
@@ -28,5 +31,7 @@ async def metrics(request: Request) -> Response:
     """Counts and times of the requests, what waits, and the state of the collection; also before it is loaded."""
     telemetry: Telemetry = request.app.state.telemetry
     accept = request.headers.get("accept", "")
-    content, media_type = await telemetry.scrape(request.app.state.backend, accept)
+    backend: Backend | None = request.app.state.backend
+    with nullcontext() if backend is None else backend.used():
+        content, media_type = await telemetry.scrape(backend, accept)
     return Response(content, headers={"Content-Type": media_type})

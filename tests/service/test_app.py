@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -33,7 +34,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def test_it_is_up_before_it_is_ready(gallery: Gallery, picture: Picture) -> None:
     opened = threading.Event()
 
-    def open_slowly() -> Gallery:
+    def open_slowly(_: Path) -> Gallery:
         assert opened.wait(10)
         return gallery
 
@@ -55,7 +56,7 @@ def test_it_is_up_before_it_is_ready(gallery: Gallery, picture: Picture) -> None
 def test_a_collection_that_cannot_be_opened_is_reported() -> None:
     failures: list[BaseException] = []
 
-    def fail() -> Gallery:
+    def fail(_: Path) -> Gallery:
         raise CollectionError("/secret is not a collection")
 
     with TestClient(create_app(fail, Settings(), on_failure=failures.append)) as client:

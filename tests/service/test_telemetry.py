@@ -84,7 +84,7 @@ def test_the_collection_and_its_recall(client: TestClient, put: Put) -> None:
 
 
 def test_it_answers_before_the_collection_is_loaded() -> None:
-    def never() -> Gallery:
+    def never(_: Path) -> Gallery:
         raise OSError("not yet")
 
     with TestClient(create_app(never, on_failure=lambda _: None)) as client:
