@@ -1,12 +1,15 @@
-"""Run by test_kill: upsert and delete without end, and say so after each write that has returned.
+"""Run by test_kill: upsert, delete, compact, rebuild and copy without end, and say so after each that has returned.
 
 Lines on stdout: `ready`, `put VERSION ID...` (each item's label and vector follow from its version) and `del ID...`,
 and before each of them `try ...` with the same words, because a write that was under way when the process is killed
-may have happened or not, but only whole.
+may have happened or not, but only whole. Snapshots are taken by a thread beside: `snap SEQUENCE FOLDER`.
 """
 
 import random
 import sys
+from itertools import count
+from pathlib import Path
+from threading import Thread
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,27 +29,43 @@ def item(id: str, version: int) -> NewItem:
     return NewItem(id, vector, label=str(version), attributes={"version": version}, thumbnail=thumbnail)
 
 
-def main(folder: str, seed: int, first_version: int) -> None:
+def say(line: str) -> None:
+    """In one piece, whichever thread says it."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def copy(collection: LocalCollection, snapshots: Path) -> None:
+    """Take snapshots until killed."""
+    for number in count():
+        folder = snapshots / str(number)
+        say(f"snap {collection.snapshot(folder)} {folder}")
+
+
+def main(folder: str, seed: int, first_version: int, snapshots: str) -> None:
     """Write until killed."""
     rng = random.Random(seed)
-    say = sys.stdout
     with LocalCollection.open(folder, model_fingerprint=FINGERPRINT) as collection:
-        print("ready", file=say, flush=True)
+        say("ready")
+        Thread(target=copy, args=(collection, Path(snapshots)), daemon=True).start()
         version = first_version
         while True:
             version += 1
             ids = [str(number) for number in rng.sample(range(600), rng.choice([1, 1, 1, 5, 60]))]
             line = f"del {' '.join(ids)}" if rng.random() < 0.3 else f"put {version} {' '.join(ids)}"
-            print("try", line, file=say, flush=True)
+            say(f"try {line}")
             if line.startswith("del"):
                 collection.delete(ids)
             else:
                 collection.upsert([item(id, version) for id in ids])
-            print(line, file=say, flush=True)
-            if rng.random() < 0.02:
-                # Also be killed while the index file is written.
-                collection.optimise()
+            say(line)
+            # Also be killed while the index file is written, and while the database is.
+            chance = rng.random()
+            if chance < 0.02:
+                collection.rebuild()
+            elif chance < 0.04:
+                collection.compact()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
