@@ -30,6 +30,7 @@ from training.distillation.metrics import DistillationMetrics, draw_distillation
 from training.distillation.opening import build_student, build_terms, open_teacher
 from training.distillation.overlap_score import overlap_score
 from training.distillation.recipe import DistillationRecipe
+from training.distillation.regression import fit_linear_layer
 from training.distillation.result import export, score
 from training.distillation.stages import batch_statistics, stage_at, stages_of
 from training.distillation.views import Views
@@ -128,6 +129,14 @@ def distill(
         raise UserError(
             f"the images of {training.name} are not those that {out} was started with; give another --out"
         )
+    if recipe.regression is not None and teacher is not None and (progress.epoch, progress.step) == (0, 0):
+        groups = np.split(np.arange(len(images)), range(recipe.batch, len(images), recipe.batch))
+        pairs = (
+            views.make(pixels, device, seed=step_seed(recipe.seed, 0, step, 0), for_teacher=True)
+            for step, pixels in enumerate(images.batches(groups))
+        )
+        explained = fit_linear_layer(model.student, teacher.side, pairs, recipe.regression)
+        report(f"regression: {100 * explained:.1f} % of the variance of the teacher's embeddings is linear")
     log = MetricsLog(folder, epochs_done=progress.epoch) if first else None
     report(
         f"{recipe.name}: {len(training):,} images of {len(training.classes)} classes, student of "

@@ -28,7 +28,7 @@ from training.sections.machine import MachineSection, Precision
 from training.sections.network import NetworkSection
 from training.sections.optimiser import OptimiserSection
 from training.sections.sampler import SamplerSection
-from training.sections.section import Factor, RunSection
+from training.sections.section import Factor, Rate, RunSection
 
 Task = Literal["classification", "retrieval"]
 
@@ -48,8 +48,9 @@ Student = Annotated[
 class DistillationRecipe(RunSection):
     """One run of distillation. Without a teacher and terms it trains a classifier by its labels, such as a teacher.
 
-    class_weight: of the loss that sees the labels, in the main stage. loss: that loss, for retrieval; a classifier has
-    cross-entropy.
+    regression: before anything learns, the linear layer of a student that embeds is fitted to the teacher's embeddings
+    by ridge regression of this strength; null = it starts at random. class_weight: of the loss that sees the labels, in
+    the main stage. loss: that loss, for retrieval; a classifier has cross-entropy.
     """
 
     packaged: ClassVar[Path] = Path(__file__).parent / "recipes"
@@ -60,6 +61,7 @@ class DistillationRecipe(RunSection):
     images: ImagesSection = ImagesSection()
     batch: Annotated[int, Field(ge=2, le=100_000)] = 128
     sampler: SamplerSection = SamplerSection()
+    regression: Rate | None = None
     class_weight: Factor = 1.0
     loss: LossSection = LossSection()
     terms: tuple[TermSection, ...] = ()
@@ -92,6 +94,8 @@ class DistillationRecipe(RunSection):
             raise ValueError(f"terms need a teacher ({self.terms[0].method} is one); set teacher.model")
         if self.teacher is not None and not self.terms:
             raise ValueError("teacher has nothing to teach by; give terms, or leave out teacher")
+        if self.regression is not None and (self.teacher is None or self.task == "classification"):
+            raise ValueError("regression fits a network that embeds to its teacher; leave it out")
         if self.class_weight == 0 and not any(term.resolved_weight for term in self.main_terms):
             raise ValueError("class_weight is 0 and the main stage has no terms, so nothing is learned in it")
         return self
