@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from indexes.item_checks import check_id
 from service.backend import Backend, ReadyBackend
 from service.openapi import EXPLANATION_BODY
+from service.presence import while_present
 from service.problems import ProblemError, invalid_request, responses
 from service.schemas import ExplanationChoices, ExplanationQuery
 from service.uploads import (
@@ -69,9 +70,10 @@ async def explanations(request: Request, backend: ReadyBackend) -> Response:
         case _:
             raise unsupported_media_type(MULTIPART, JSON)
     item = await _thumbnail(choices.id, backend)
-    explained = await backend.explanations.explain(
+    explaining = backend.explanations.explain(
         query, item, choices.view, typical=choices.typical, names=(name, choices.id)
     )
+    explained = await while_present(request, explaining)
     return Response(explained.png, media_type="image/png", headers={SCORE: f"{explained.score:.4f}"})
 
 

@@ -1,70 +1,77 @@
-// The ways to hand over an image: choose, drop anywhere, paste.
+// The ways to hand over an image (choose, drop anywhere, paste, photograph), and the picture of the query.
 
-const drop = document.getElementById("drop");
-const file = document.getElementById("file");
+import { byId } from "./dom.js";
 
-function firstImage(transfer) {
-  return [...(transfer?.files ?? [])].find((each) => each.type.startsWith("image/")) ?? transfer?.files?.[0];
+const drop = byId("drop");
+
+export function imagesIn(transfer) {
+  const files = [...(transfer?.files ?? [])];
+  const images = files.filter((file) => file.type.startsWith("image/"));
+  return images.length ? images : files;
 }
 
-export function listenForImages(use) {
-  file.addEventListener("change", () => {
-    if (file.files.length) use(file.files[0]);
-    file.value = ""; // so that the same file can be chosen again
-  });
-
-  document.addEventListener("paste", (event) => {
-    const pasted = firstImage(event.clipboardData);
-    if (pasted) use(pasted);
-  });
-
-  // Entering a child fires before leaving its parent, so a count tells when the pointer has left the window.
+// Entering a child fires before leaving its parent, so a count tells when the pointer has left.
+export function listenForDrops(target, zone, use, { when = () => true } = {}) {
   let inside = 0;
-  const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
-  document.addEventListener("dragenter", (event) => {
+  const carriesFiles = (event) => when() && event.dataTransfer?.types.includes("Files");
+  target.addEventListener("dragenter", (event) => {
     if (!carriesFiles(event)) return;
     event.preventDefault();
     inside += 1;
-    drop.classList.add("over");
+    zone.classList.add("over");
   });
-  document.addEventListener("dragleave", () => {
+  target.addEventListener("dragleave", () => {
     inside = Math.max(0, inside - 1);
-    if (inside === 0) drop.classList.remove("over");
+    if (inside === 0) zone.classList.remove("over");
   });
-  document.addEventListener("dragover", (event) => {
+  target.addEventListener("dragover", (event) => {
     if (carriesFiles(event)) event.preventDefault();
   });
-  document.addEventListener("drop", (event) => {
+  target.addEventListener("drop", (event) => {
     inside = 0;
-    drop.classList.remove("over");
-    const dropped = firstImage(event.dataTransfer);
-    if (!dropped) return;
+    zone.classList.remove("over");
+    const files = when() ? imagesIn(event.dataTransfer) : [];
+    if (!files.length) return;
     event.preventDefault();
-    use(dropped);
+    use(files);
   });
 }
 
-export function chosenK() {
-  return Number(document.querySelector("input[name=k]:checked").value);
+export function listenForImages(use) {
+  const noDialog = () => !document.querySelector("dialog[open]");
+  for (const input of [byId("file"), byId("photograph")]) {
+    input.addEventListener("change", () => {
+      if (input.files.length) use(input.files[0]);
+      input.value = ""; // so that the same file can be chosen again
+    });
+  }
+  document.addEventListener("paste", (event) => {
+    const [pasted] = imagesIn(event.clipboardData);
+    if (pasted && noDialog()) use(pasted);
+  });
+  listenForDrops(document, drop, ([first]) => use(first), { when: noDialog });
 }
 
-export function listenForK(use) {
-  document.getElementById("k").addEventListener("change", use);
-}
+export const chosenK = () => Number(document.querySelector("input[name=k]:checked").value);
+export const listenForK = (use) => byId("k").addEventListener("change", use);
 
-const preview = document.getElementById("preview");
-const image = document.getElementById("preview-image");
+const preview = byId("preview");
+const image = byId("preview-image");
 let shown = null; // the object URL in use, to be given back
 
-export function showPreview({ source, kind, name, alt }) {
-  if (shown) URL.revokeObjectURL(shown);
+// own: whether it is an image from here, which can be added to the collection.
+export function showPreview({ source, kind, name, alt, own }) {
+  const before = shown;
   shown = source instanceof Blob ? URL.createObjectURL(source) : null;
   image.src = shown ?? source;
+  if (before) URL.revokeObjectURL(before);
   image.alt = alt;
-  document.getElementById("preview-kind").textContent = kind;
-  document.getElementById("preview-name").textContent = name;
+  byId("preview-kind").textContent = kind;
+  byId("preview-name").textContent = name;
+  byId("add-query").hidden = !own;
   preview.hidden = false;
   drop.classList.add("small");
+  showWhyOver(null);
 }
 
 export function hidePreview() {
@@ -72,6 +79,19 @@ export function hidePreview() {
   drop.classList.remove("small");
 }
 
-// Formats that browsers do not show (TIFF) are searched all the same.
-image.addEventListener("error", () => preview.classList.add("unshown"));
-image.addEventListener("load", () => preview.classList.remove("unshown"));
+// The map over the query; null takes it away.
+export function showWhyOver(address) {
+  const why = byId("preview-why");
+  if (address) why.src = address;
+  why.classList.toggle("shown", Boolean(address));
+}
+
+// Formats that browsers do not show (TIFF) are searched all the same, but cannot be cropped here.
+image.addEventListener("error", () => {
+  preview.classList.add("unshown");
+  byId("crop").hidden = true;
+});
+image.addEventListener("load", () => {
+  preview.classList.remove("unshown");
+  byId("crop").hidden = false;
+});

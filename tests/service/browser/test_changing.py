@@ -1,0 +1,131 @@
+"""Adding and deleting items on the page, and the keys that it takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.importorskip("playwright")
+
+from playwright.sync_api import expect
+
+from service.key_file import KeyFile, create_key
+from tests.service.browser.conftest import Opener, Visit, drawing
+from tests.service.browser.steps import choose, hits, until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+
+def file(name: str, content: bytes) -> dict[str, str | bytes]:
+    return {"name": name, "mimeType": "image/png", "buffer": content}
+
+
+def test_an_empty_collection_is_filled_on_the_page(opened: Opener, visit: Visit) -> None:
+    with opened(empty=True) as shop:
+        page = visit(shop.address)
+        expect(page.locator("#results-title")).to_have_text("An empty collection")
+        page.click("#empty-add")
+        page.set_input_files(
+            "#add-files",
+            [
+                file("one.png", drawing("disc", 40)),
+                file("two.png", drawing("disc", 90)),
+                file("notes.txt", b"no image"),
+            ],
+        )
+        page.locator("#add-list input").nth(1).fill("shop/zwei")
+        page.fill("#add-label", "disc")
+        page.click("#add-more")
+        page.locator("#add-attributes input").nth(0).fill("price")
+        page.locator("#add-attributes input").nth(1).fill("12.5")
+        expect(page.locator("#add-start")).to_have_text("Add 3 images")
+        page.click("#add-start")
+        expect(page.locator("#add-summary")).to_have_text("2 images added, 1 refused.")
+        states = page.locator("#add-list .state").all_inner_texts()
+        assert states[:2] == ["added", "added"]
+        assert "not an image" in states[2]
+        page.keyboard.press("Escape")
+        expect(page.locator("#grid li")).to_have_count(2)
+        expect(page.locator("#collection-line")).to_have_text("2 images · 1 label")
+        stored = list(shop.client.items())
+        assert [(item.id, item.label, item.attributes) for item in stored] == [
+            ("one.png", "disc", {"price": 12.5}),
+            ("shop/zwei", "disc", {"price": 12.5}),
+        ]
+
+
+def test_the_query_itself_can_be_added(opened: Opener, visit: Visit) -> None:
+    with opened() as shop:
+        page = visit(shop.address)
+        choose(page, drawing("rings", 60), "mine.png")
+        hits(page)
+        page.click("#add-query")
+        page.click("#add-start")
+        expect(page.locator("#add-summary")).to_have_text("1 image added.")
+        page.keyboard.press("Escape")
+        page.wait_for_selector('#grid li:first-child .card[href="?item=mine.png"]')
+        assert shop.client.get("mine.png").label is None
+
+
+def delete_first(page: Page) -> None:
+    page.locator("#grid .card").first.focus()
+    page.keyboard.press("d")
+    page.click("#details-delete")
+
+
+def test_an_item_is_deleted_after_a_second_thought(opened: Opener, visit: Visit) -> None:
+    with opened() as shop:
+        page = visit(shop.address)
+        page.goto(f"{shop.address}/?item=disc%2F40")
+        first = hits(page)[0]
+        delete_first(page)
+        page.click("#details-keep")
+        assert shop.client.stats().items == 12
+        page.click("#details-delete")
+        page.click("#details-really")
+        expect(page.locator("#grid li")).to_have_count(10)
+        assert first not in hits(page)
+        assert first not in [item.id for item in shop.client.items()]
+        expect(page.locator("#collection-line")).to_have_text("11 images · 3 labels")
+        # The keyboard goes on from the next picture.
+        assert page.evaluate("document.activeElement.className") == "card"
+
+
+def test_a_service_with_keys_asks_for_one(opened: Opener, visit: Visit, tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    _, reading = create_key(path, "reader", "read")
+    _, writing = create_key(path, "writer", "write")
+    with opened(keys=KeyFile(path), token=reading) as shop:
+        page = visit(shop.address)
+        page.wait_for_selector("#key-dialog[open]")
+        assert "key" in page.locator("#key-reason").inner_text()
+        page.fill("#key-input", "hdhe_0123_wrong")
+        page.keyboard.press("Enter")
+        expect(page.locator("#key-reason")).to_have_text("This key is not known, or no longer.")
+        page.fill("#key-input", reading)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".card")
+        # The pictures need the key too, which a plain <img> would not send.
+        until(page, "[...document.querySelectorAll('.picture')].every((each) => each.naturalWidth > 0)")
+        page.goto(f"{shop.address}/?item=disc%2F40")
+        first = hits(page)[0]
+
+        delete_first(page)
+        page.click("#details-really")
+        expect(page.locator("#details-wrong")).to_contain_text("This key may only read")
+        page.wait_for_selector("#key-dialog[open]")
+        assert shop.client.stats().items == 12
+        page.fill("#key-input", writing)
+        page.keyboard.press("Enter")  # and the deletion goes on
+        expect(page.locator("#grid li")).to_have_count(10)
+        assert first not in [item.id for item in shop.client.items()]
+
+        assert page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 1]
+        page.click("#key-open")
+        page.click("#key-forget")
+        page.wait_for_selector("#error")
+        assert page.locator("#error-title").inner_text() != ""
+        assert page.evaluate("sessionStorage.length") == 0

@@ -1,0 +1,242 @@
+"""What the page tells: errors in words, recall and latency, in colours and sizes that can be read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("playwright")
+
+from playwright.sync_api import expect
+
+from service.settings import Settings
+from tests.service.browser.conftest import Opener, Shop, Visit, drawing
+from tests.service.browser.steps import choose, hits, until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, Route
+
+QUERY = drawing("disc", 60)
+
+
+def told(page: Page) -> str:
+    page.wait_for_selector("#error")
+    return page.locator("#error").inner_text()
+
+
+def test_what_the_service_refuses_is_told_in_its_words(page: Page, shop: Shop) -> None:
+    choose(page, b"no image", "letter.pdf")
+    assert "not an image of a known format" in told(page)
+    assert not page.locator("#error-again").is_visible()
+    choose(page, QUERY)
+    hits(page)
+    assert not page.locator("#error").is_visible()
+    page.goto(f"{shop.address}/?item=nothing")
+    assert "No item has the id 'nothing'" in told(page)
+
+
+def answer(status: int, body: str = "", **headers: str) -> Any:
+    def fulfil(route: Route) -> None:
+        route.fulfill(status=status, body=body, headers=headers)
+
+    return fulfil
+
+
+PROBLEM = json.dumps({"title": "Too many requests", "status": 429, "detail": "try again in 60 s."})
+
+
+STAND_INS: list[tuple[Any, str]] = [
+    (lambda route: route.abort(), "The service does not answer"),
+    (answer(502, "<h1>Bad gateway</h1>"), "The service cannot be reached"),
+    (answer(504, "<h1>Timeout</h1>"), "The service takes too long"),
+    (answer(413, "<h1>Too large</h1>"), "Send a smaller file"),
+    (answer(507), "full or read-only"),
+    (answer(418), "The service answered 418"),
+    (answer(429, PROBLEM, **{"Retry-After": "60"}), "Try again in 60 s."),
+]
+
+
+def test_what_others_answer_in_its_stead_is_told_too(page: Page) -> None:
+    for reply, words in STAND_INS:
+        page.route("**/v1/search", reply)
+        choose(page, QUERY)
+        assert words in told(page)
+        page.unroute("**/v1/search")
+        if page.locator("#error-again").is_visible():
+            page.click("#error-again")
+        else:
+            choose(page, QUERY)
+        hits(page)
+
+
+def test_a_busy_service_is_asked_again_without_a_word_of_error(page: Page) -> None:
+    times = []
+
+    def busy(route: Route) -> None:
+        times.append(route.request.url)
+        if len(times) > 2:
+            route.continue_()
+        else:
+            route.fulfill(status=503, headers={"Retry-After": "1"})
+
+    page.route("**/v1/search", busy)
+    choose(page, QUERY)
+    expect(page.locator("#results-title")).to_have_text("Busy")
+    hits(page)
+    assert len(times) == 3
+
+
+def test_a_file_larger_than_the_service_takes(opened: Opener, visit: Visit, tmp_path: Path) -> None:
+    large = tmp_path / "large.png"
+    large.write_bytes(QUERY + bytes(20_000_000))
+    with opened(settings=Settings(max_image_bytes=2_000)) as shop:
+        page = visit(shop.address)
+        page.set_input_files("#file", large)
+        words = told(page)
+        assert "too large" in words or "more than it takes" in words
+
+
+def test_the_panel_shows_recall_and_latency_and_follows_the_writes(opened: Opener, visit: Visit) -> None:
+    with opened() as shop:
+        page = visit(shop.address)
+        page.locator("#live").scroll_into_view_if_needed()
+        expect(page.locator("#recall dt")).to_have_text(["1", "2", "4", "8"])
+        recall = shop.client.recall((1, 2, 4, 8)).recall
+        shown = [float(text.split()[0]) / 100 for text in page.locator("#recall dd").all_inner_texts()]
+        assert shown == pytest.approx(list(recall.values()), abs=6e-4)
+        expect(page.locator("#recall-age")).to_contain_text("of the collection as it is")
+        assert page.locator("#latency-note").inner_text() == "Nothing was searched yet."
+        for _ in range(3):
+            choose(page, QUERY)
+            hits(page)
+        expect(page.locator("#latency-note")).to_contain_text("3 searches: half within")
+        assert page.locator("#latency-chart rect").count() == 3
+        assert "embedding" in page.locator("#latency-stages").inner_text()
+
+        shop.client.put("new", QUERY, label="disc")
+        page.clock.install()
+        page.reload()
+        until(page, "document.querySelectorAll('.card').length > 0")
+        shop.client.put("newer", QUERY, label="disc")
+        page.clock.fast_forward(16_000)
+        expect(page.locator("#collection-line")).to_have_text("14 images · 3 labels")
+
+
+# The contrast of WCAG 2: of each visible text with the colour that is painted behind it.
+CONTRAST = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgba = (colour) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = ([r, g, b]) => [r, g, b]
+    .map((each) => each / 255)
+    .map((each) => (each <= 0.04045 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, each, at) => sum + each * [0.2126, 0.7152, 0.0722][at], 0);
+  const behind = (element) => {
+    for (let each = element; each; each = each.parentElement) {
+      if (each.matches(".frame")) return null; // a photograph
+      const colour = rgba(getComputedStyle(each).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const poor = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || !element.checkVisibility({ checkOpacity: true })) continue;
+    const ground = behind(element);
+    if (ground === null || element.closest(":disabled")) continue;
+    const [low, high] = [luminance(rgba(getComputedStyle(element).color)), luminance(ground)].sort((a, b) => a - b);
+    const ratio = (high + 0.05) / (low + 0.05);
+    if (ratio < 4.5) poor.push(`${walker.currentNode.data.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
+  }
+  return poor;
+}"""
+
+NAMELESS = """() => [...document.querySelectorAll("button, a, input, select, textarea, img, summary")]
+  .filter((each) => each.checkVisibility() && each.type !== "file")
+  .filter((each) => !(
+    each.getAttribute("aria-label") || each.hasAttribute("alt") || each.textContent.trim() || each.labels?.length
+  ))
+  .map((each) => each.outerHTML)"""
+
+WINDOWS = {
+    "add": "#add-open",
+    "key": "#key-open",
+    "details": "#grid li:first-child .over:not(.why)",
+    "crop": "#crop",
+}
+
+
+@pytest.mark.parametrize(
+    ("scheme", "phone"),
+    [
+        pytest.param("light", False, id="light-desktop"),
+        pytest.param("dark", True, id="dark-phone"),
+        pytest.param("dark", False, id="dark-desktop", marks=pytest.mark.slow),
+        pytest.param("light", True, id="light-phone", marks=pytest.mark.slow),
+    ],
+)
+def test_every_state_can_be_read_and_fits(visit: Visit, shop: Shop, scheme: str, phone: bool) -> None:
+    page = visit(shop.address, phone=phone, color_scheme=scheme)
+    page.wait_for_selector(".card")
+
+    def check(state: str) -> None:
+        page.wait_for_timeout(250)  # until what fades in is there
+        assert page.evaluate(CONTRAST) == [], state
+        assert page.evaluate(NAMELESS) == [], state
+        over = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        scrolled, width = page.evaluate(over)
+        assert scrolled <= width, state
+
+    dark = (
+        sum(map(int, page.evaluate("getComputedStyle(document.body).backgroundColor")[4:-1].split(", ")))
+        < 200
+    )
+    assert dark == (scheme == "dark")
+    check("start")
+    choose(page, QUERY)
+    hits(page)
+    page.click("#filter > summary")
+    page.fill("#filter-label", "disc")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#filter-chip")
+    hits(page)
+    page.click("#filter-more")
+    check("hits")
+    for window, opener in WINDOWS.items():
+        page.locator(opener).click(force=True)
+        page.wait_for_selector("dialog[open]")
+        check(window)
+        box = page.locator("dialog[open]").bounding_box()
+        size = page.viewport_size
+        assert box is not None
+        assert size is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= size["width"]
+        page.keyboard.press("Escape")
+    choose(page, b"no image")
+    told(page)
+    check("error")
+
+
+def test_the_colours_can_be_chosen_and_stay(page: Page) -> None:
+    ground = "getComputedStyle(document.body).backgroundColor"
+    automatic = page.evaluate(ground)
+    page.click("#theme")
+    assert page.evaluate(ground) == automatic  # light, as the system had it
+    page.click("#theme")
+    dark = page.evaluate(ground)
+    assert dark != automatic
+    assert "dark" in (page.locator("#theme").get_attribute("aria-label") or "")
+    page.reload()
+    assert page.evaluate(ground) == dark
+    page.click("#theme")
+    assert page.evaluate(ground) == automatic
