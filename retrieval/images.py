@@ -54,6 +54,9 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".tif",
 # Pillow warns above 89 million pixels and raises above twice that. The limit below is checked in any case;
 # the filter only keeps the warning of a refused image off the terminal.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+# What Pillow warns of in a damaged file it either survives or refuses. A service would write it to the log, and Python
+# would keep each different text for ever, at the choice of whoever sends the files.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _ANIMATIONS = frozenset({"GIF", "WEBP", "PNG"})
 _ORIENTATION_TAG = 0x0112

@@ -14,6 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
 
 from service.access import Access
+from service.allowed_methods import remember_routes
 from service.backend import Backend
 from service.body_limit import BodyLimit
 from service.cross_origin import cross_origin
@@ -83,8 +84,10 @@ def create_app(
     )
     app.state.telemetry = telemetry = Telemetry()
     app.state.backend = None if callable(gallery) else Backend(gallery, settings)
-    for routes in (search, embeddings, bulk, items, explanations, recall, status, metrics):
-        app.include_router(routes.router)
+    resources = (search, embeddings, bulk, items, explanations, recall, status, metrics)
+    for resource in resources:
+        app.include_router(resource.router)
+    remember_routes(app, (resource.router for resource in resources))
     app.mount("/web", StaticFiles(directory=WEB), name="web")
     app.add_api_route("/", _page, include_in_schema=False)
     add_problem_handlers(app)

@@ -30,6 +30,7 @@ from indexes.errors import (
     UserError,
 )
 from retrieval.errors import ImageError
+from service.allowed_methods import allowed_methods
 
 logger = logging.getLogger(__name__)
 
@@ -181,13 +182,16 @@ async def _on_validation_error(_: Request, error: Exception) -> Response:
     return problem_response(invalid_request(error).problem)
 
 
-async def _on_http_exception(_: Request, error: Exception) -> Response:
+async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     title = HTTPStatus(error.status_code).phrase
     detail = None if error.detail == title else error.detail
-    return problem_response(Problem(title=title, status=error.status_code, detail=detail), error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and detail is None and (allowed := allowed_methods(request)):
+        headers["Allow"] = allowed
+    return problem_response(Problem(title=title, status=error.status_code, detail=detail), headers)
 
 
 async def _on_disconnect(_: Request, __: Exception) -> Response:
     # Nobody reads this answer; without it the log would show a failure of the server.
-    return problem_response(Problem(title="The client left", status=400))
+    return problem_response(Problem(title="The client left", status=499))

@@ -33,7 +33,7 @@ def test_unknown_paths_and_methods(client: TestClient) -> None:
     check_problem(client.get("/web/nothing.js"), 404)
     check_problem(client.get("/web/../app.py"), 404)
     check_problem(client.get("/web/%2e%2e/app.py"), 404)
-    check_problem(client.get("/v1/explanations"), 404)
+    check_problem(client.get("/v1/nothing"), 404)
     refused = client.delete("/v1/search")
     check_problem(refused, 405)
     assert refused.headers["allow"] == "POST"
@@ -181,3 +181,22 @@ def test_a_rejected_value_is_not_repeated() -> None:
     assert problem.errors is not None
     assert {each.field for each in problem.errors} == {"id", "k"}
     assert "s3cret" not in problem.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("post", "/v1/items/a", "DELETE, GET, PUT"),
+        ("options", "/v1/items", "GET, POST"),
+        ("post", "/v1/items/a/image", "GET"),
+        ("put", "/v1/items/a/image", "GET"),
+        ("get", "/v1/search", "POST"),
+        ("delete", "/healthz", "GET"),
+    ],
+)
+def test_a_wrong_method_is_told_which_are_right(
+    client: TestClient, method: str, path: str, allowed: str
+) -> None:
+    answer = client.request(method, path)
+    check_problem(answer, 405)
+    assert answer.headers["allow"] == allowed
