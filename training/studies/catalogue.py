@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from retrieval.errors import UserError
 from retrieval.networks.backbones import backbone_row
+from retrieval.networks.classifiers import classifier_cost
 from training.studies import beyond, heads, layers, losses
 from training.studies.distillation import (
     activation_overlap,
@@ -50,6 +51,8 @@ def study_of(
     `Asked`. Raises UserError where the study, a network or an option is wrong.
     """
     if name in DISTILLATION_STUDIES:
+        if backbone is not None:
+            classifier_cost(backbone, 2)  # refuses a name that nothing can be built of
         return DISTILLATION_STUDIES[name](Asked(data, backbone, teachers or {}))
     if name not in FINE_TUNING_STUDIES:
         raise UserError(f"there is no study {name!r}; choose one of {', '.join(STUDIES)}")

@@ -39,6 +39,7 @@ class Study:
     claim: what Ro & Choi's slides or papers say, in our words, with its source. base: what all rows have in common
     beyond the base recipe. file: that recipe, unless the user gives another; None = one that suits the backbone. kind:
     what the recipes are. scores: those that the table shows, where not all. source: where published figures are from.
+    note: what a reader must know of how ours are made.
     memory: whether the table shows what training keeps in memory; pairs: whether it shows each row's teacher and
     student.
     """
@@ -52,6 +53,7 @@ class Study:
     kind: KindName = "fine-tuning"
     scores: tuple[str, ...] = ()
     source: str = ""
+    note: str = ""
     memory: bool = False
     pairs: bool = False
 

@@ -16,15 +16,20 @@ def row_in_words(study: Study, result: RowResult) -> str:
     """One line for a terminal: `until 16: R@1 54.2 ± 0.4, ..., MAP@R 9.1 ± 0.1; 3 seeds, 4.1 min each`."""
     if result.failed:
         return f"{result.name}: failed ({result.failures[0]})"
-    scores = [
-        f"{name} {_percent(result, name)}" + (f" (published {published:g})" if published is not None else "")
-        for name in shown_scores(study, [result])
-        if any(name in outcome.scores for outcome in result.outcomes)
-        for published in [result.published.get(name)]
-    ]
+    scores = [f"{name} {_percent(result, name)}{_beside(result, name)}" for name in _of(study, result)]
     count = len(result.outcomes)
     seeds = f"{count} seed{'s' * (count != 1)}" + (f", {len(result.failures)} failed" * bool(result.failures))
     return f"{result.name}: {', '.join(scores)}; {seeds}, {_minutes(result)} min each"
+
+
+def _of(study: Study, result: RowResult) -> tuple[str, ...]:
+    """The scores of the study that a row has; a teacher may have none of them, and shows its own first one."""
+    had = result.outcomes[0].scores
+    return tuple(name for name in shown_scores(study, [result]) if name in had) or tuple(had)[:1]
+
+
+def _beside(result: RowResult, name: str) -> str:
+    return f" (published {result.published[name]:g})" if name in result.published else ""
 
 
 def markdown(study: Study, results: Sequence[RowResult], caption: Sequence[str]) -> str:
@@ -43,7 +48,7 @@ def markdown(study: Study, results: Sequence[RowResult], caption: Sequence[str])
         "\n".join(lines),
         *(["\n".join(failures)] if failures else []),
         *caption,
-        _legend(study),
+        _legend(study, results),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -72,14 +77,16 @@ def _columns(study: Study, results: Sequence[RowResult]) -> list[_Column]:
     return columns
 
 
-def _legend(study: Study) -> str:
+def _legend(study: Study, results: Sequence[RowResult]) -> str:
     said = [
         "Scores in per cent, mean ± sample standard deviation over seeds (none is shown for one seed).",
         KINDS[study.kind].legend,
         "Minutes of training for one seed by the wall clock, validation not counted.",
     ]
-    if study.source:
+    if any(result.published for result in results):
         said.append(f"Published: {study.source}")
+    if study.note:
+        said.append(study.note)
     if study.memory:
         said.append(
             "Training memory: weights, gradients, the optimiser's averages and the activations kept for the backward "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,13 @@ from retrieval.networks import build_ensemble
 from retrieval.networks.cost import cost
 from tests.training.studies.in_this_process import InThisProcess
 from tests.training.studies.narrowed import recipe_of
+from training.distillation.recipe import DistillationRecipe
 from training.recipe import Recipe
+from training.recipe_file import load_recipe_of
 from training.studies.base import open_base, slug
-from training.studies.catalogue import FINE_TUNING_STUDIES, study_of
+from training.studies.catalogue import DISTILLATION_STUDIES, FINE_TUNING_STUDIES, study_of
+from training.studies.distillation.base import open_distillation_base
+from training.studies.distillation.kind import identity
 from training.studies.laboratory import Laboratory
 from training.studies.plan import plan_study
 from training.studies.results import read_results
@@ -44,6 +49,77 @@ def test_an_unknown_study_or_backbone_is_named() -> None:
         study_of("prunning", "resnet50")
     with pytest.raises(NetworkError, match="backbone must be one of"):
         study_of("pruning", "resnet51")
+
+
+DATA = dict.fromkeys(DISTILLATION_STUDIES, ("cifar10", "elsewhere")) | {
+    "compression": ("cifar10", "cifar100", "elsewhere"),
+    "transfer": ("mit67", "cub200_classes", "elsewhere"),
+}
+
+
+@pytest.mark.parametrize(("name", "data"), [(name, data) for name, sets in DATA.items() for data in sets])
+def test_every_row_of_distillation_is_a_recipe(name: str, data: str) -> None:
+    study = study_of(name, None, data=data)
+    assert study.name == name
+    base = open_distillation_base(None, study, data=data, root=None)
+    built = [
+        base.recipe(row.overrides, {"teacher.model": row.teacher} if row.teacher else {}, teaches=row.teaches)
+        for row in study.rows
+    ]
+    assert len({identity(recipe) for recipe in built}) == len(built)
+    assert len({slug(row.name) for row in study.rows}) == len(study.rows)
+    assert not any("," in row.name for row in study.rows)
+    for row, recipe in zip(study.rows, built, strict=True):
+        assert (recipe.teacher is None) == (not recipe.terms)
+        assert set(row.published) <= set(study.scores) | {"error"}
+        assert data != "elsewhere" or not row.published
+
+
+def test_rows_are_the_slides() -> None:
+    def published(name: str, data: str, row: str) -> dict[str, float]:
+        return dict({each.name: each for each in study_of(name, None, data=data).rows}[row].published)
+
+    # Read off the slides' tables, a figure from each corner and one from the middle.
+    assert published("fast-training", "cifar10", "none at 1+1") == {"error": 43.37}
+    assert published("fast-training", "cifar10", "AT + KD at 3+12") == {"error": 8.35}
+    assert published("fast-training", "cifar10", "AB + KD at 20+100") == {"error": 5.58}
+    assert published("small-data", "cifar10", "none at 0.1 %") == {"error": 73.83}
+    assert published("small-data", "cifar10", "AB + KD at 1 %") == {"error": 21.54}
+    assert published("small-data", "cifar10", "FSP + KD at 20 %") == {"error": 13.85}
+    assert published("compression", "cifar10", "KD for depth") == {"error": 22.98}
+    assert published("compression", "cifar10", "AB + KD for same network") == {"error": 6.63}
+    assert published("compression", "cifar100", "none for (a)") == {"error": 22.72}
+    assert published("compression", "cifar100", "FT for (d)") == {"error": 26.20}
+    assert published("compression", "cifar100", "OFD for (f)") == {"error": 18.89}
+    assert published("transfer", "mit67", "ImageNet weights with 5 a class") == {"accuracy": 32.39}
+    assert published("transfer", "mit67", "AB + DTL with 80 a class") == {"accuracy": 74.10}
+    assert published("transfer", "cub200_classes", "Jacobian + DTL with 10 a class") == {"accuracy": 45.39}
+    overlaps = published("activation-overlap", "cifar10", "marginal L2 (AB)")
+    assert overlaps == {"overlap B1": 96.3, "overlap B2": 96.4, "overlap B3": 92.8}
+
+
+def test_the_teacher_is_that_of_the_packaged_recipe() -> None:
+    study = study_of("fast-training", None, data="cifar10")
+    base = open_distillation_base(None, study, data="cifar10", root=None)
+    packaged = load_recipe_of(DistillationRecipe, "cifar10_teacher", ["score.every=1000"])
+    assert identity(base.recipe(study.rows[0].overrides, teaches=True)) == identity(packaged)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("pruning", {}, "study pruning needs --backbone"),
+        ("pruning", {"teachers": {"a": "b"}}, "needs --backbone"),
+        ("compression", {"backbone": "wrn-10-1"}, "have their own students; leave out --backbone"),
+        ("activation-overlap", {"backbone": "wrn-10-1"}, "leave out --backbone"),
+        ("transfer", {"teachers": {"resnet50": "", "resnet18": ""}}, "give --teacher once"),
+    ],
+)
+def test_options_that_a_study_has_no_use_for_are_named(name: str, options: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        study_of(name, options.pop("backbone", None), data="cifar10", **options)
+    with pytest.raises(UserError, match="leave out --teacher"):
+        study_of("pruning", "resnet18", teachers={"resnet50": ""})
 
 
 def test_pruning_goes_down_to_the_end_of_b3_and_one_below(photos: Path) -> None:

@@ -60,6 +60,51 @@ def test_an_unknown_study_is_named(app: typer.Typer, photos: Path) -> None:
     assert "no study 'colours'; choose one of pruning, layer-rates, auto-lr" in str(result.exception)
 
 
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--teacher", "wrn-22-4=nowhere"], "--teacher wrn-22-4=nowhere: there is no finished run"),
+        (["--teacher", "wrn-22-4"], "--teacher wrn-22-4 needs a folder"),
+        (["--rows", "AB + KD at 1+2"], "no row 'AB + KD at 1+2'"),
+        (["--set", "student.network=wrn-10-1"], "use --backbone"),
+        (["--backbone", "wrn-9-9"], "wrn-9-9"),
+    ],
+)
+def test_mistakes_in_a_study_of_distillation(
+    app: typer.Typer, labelled: Path, tmp_path: Path, more: list[str], says: str
+) -> None:
+    out = tmp_path / "study"
+    arguments = ["study", "fast-training", "--data", str(labelled), "--out", str(out), *more]
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, UserError)
+    assert says in str(result.exception)
+    assert len(str(result.exception).splitlines()) == 1
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_a_whole_study_of_distillation(app: typer.Typer, labelled: Path, tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    result = CliRunner().invoke(
+        app,
+        [
+            "study", "fast-training", "--data", str(labelled), "--backbone", "wrn-10-1", "--out", str(out),
+            "--rows", "none at 1+1, AB + KD at 1+1", "--seeds", "1", "--jobs", "2", "--set", "images.pixels=16",
+            "--set", "batch=12", "--teacher-set", "schedule.epochs=2",
+        ],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert [line.split(":")[0] for line in sorted(result.stdout.splitlines())] == [
+        "AB + KD at 1+1",
+        "none at 1+1",
+    ]
+    assert "2 rows, 3 runs, of which 0 are finished" in result.stderr
+    table = (out / "table.md").read_text()
+    assert "| fast-training | error | seeds | epochs | images | parameters | minutes |" in table
+    assert "| teacher wrn-22-4 | " in table
+    assert "| 1 | 1 + 1 | 36 | " in table
+
+
 @pytest.mark.slow
 def test_a_whole_study(app: typer.Typer, arguments: list[str], tmp_path: Path) -> None:
     arguments += ["--rows", "until B2,until B3", "--seeds", "2", "--jobs", "2"]

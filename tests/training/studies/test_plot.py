@@ -22,3 +22,11 @@ def test_a_plot_is_drawn(results: list[RowResult], memory: bool, tmp_path: Path)
     # The blue of mean and spread is there when there is something to show.
     blue = (np.abs(pixels.astype(int) - (0x1F, 0x4E, 0x79)).sum(2) < 30).any()
     assert blue == any(result.outcomes for result in results)
+
+
+def test_published_figures_are_diamonds(tmp_path: Path) -> None:
+    for published in ({}, {"R@1": 63.49}):
+        draw_study(STUDY, [replace(ONE, published=published)], tmp_path / "plot.png", about="made up")
+        pixels = np.asarray(Image.open(tmp_path / "plot.png").convert("RGB"))
+        rose = (np.abs(pixels.astype(int) - (0xE3, 0xB7, 0xB0)).sum(2) < 30).any()
+        assert rose == bool(published)

@@ -84,3 +84,26 @@ def test_question_claim_and_caption_are_there() -> None:
     text = markdown(STUDY, [THREE], ["On made-up data.", "By hand."])
     assert text.startswith("# Study: tiny\n\nDoes it?\n\nWhat is claimed: It does.\n\n| tiny |")
     assert "\n\nOn made-up data.\n\nBy hand.\n\n" in text
+
+
+def test_published_figures_stand_beside_ours() -> None:
+    study = replace(STUDY, source="a paper.", note="Read with care.")
+    beside = replace(THREE, published={"R@1": 63.49})
+    text = markdown(study, [beside, ONE], [])
+    assert cells(text, "tiny")[1:4] == ["R@1", "R@1, published", "R@2"]
+    assert cells(text, "three")[1:4] == ["52.0 ± 2.0", "63.49", "70.0 ± 1.0"]
+    assert cells(text, "one")[1:4] == ["45.7", "-", "60.0"]
+    assert "Published: a paper. Read with care." in text
+    assert "Published" not in markdown(study, [ONE], [])
+    assert row_in_words(study, beside).startswith("three: R@1 52.0 ± 2.0 (published 63.49), R@2 ")
+
+
+def test_a_study_shows_the_scores_that_it_is_about() -> None:
+    study = replace(STUDY, scores=("overlap B1", "MAP@R"))
+    there = replace(ONE, name="there", outcomes=(Outcome(0, {"overlap B1": 0.963, "MAP@R": 0.5}, 1.0, None),))
+    text = markdown(study, [there, ONE], [])
+    assert cells(text, "tiny")[1:4] == ["overlap B1", "MAP@R", "seeds"]
+    assert cells(text, "there")[1:3] == ["96.3", "50.0"]
+    assert cells(text, "one")[1:3] == ["-", "12.3"]
+    without = replace(study, scores=("overlap B1",))
+    assert row_in_words(without, ONE) == "one: R@1 45.7; 1 seed, 1.5 min each"

@@ -58,10 +58,10 @@ def activation_overlap(asked: Asked) -> Study:
         kind="distillation",
         file="cifar10",
         scores=tuple(f"overlap {layer}" for layer in _LAYERS),
-        source=(
-            "slides, part II (Heo et al., AAAI 2019): CIFAR-10, WRN 16-4 teaches WRN 16-4. Ours: share of equal "
-            "activations (response before the ReLU > 0) behind each group, on the scored images, both networks in "
-            "evaluation mode. No labels are used, so the student's error says nothing."
+        source="slides, part II (Heo et al., AAAI 2019): CIFAR-10, WRN 16-4 teaches WRN 16-4.",
+        note=(
+            "Overlap: share of equal activations (response before the ReLU > 0) behind a group, on the scored "
+            "images, both networks in evaluation mode. No labels are used, so a student's error says nothing."
         ),
     )
 

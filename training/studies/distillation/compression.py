@@ -88,16 +88,17 @@ def _cifar10(*, published: bool) -> Study:
         question=_QUESTION,
         claim=(
             "Handing down activation boundaries (AB) is best for every kind of compression, and with a tenth of the "
-            "images a student of the teacher's own size comes near the teacher (slides, part II, type of compression; "
-            "Heo et al., AAAI 2019)."
+            "images a student of the teacher's own size comes near the teacher (slides, part II, type of "
+            "compression; Heo et al., AAAI 2019)."
         ),
         rows=tuple(rows),
         kind="distillation",
         file="cifar10",
         scores=("error",),
-        source=(
-            "slides, part II (Heo et al., AAAI 2019): 10 % of CIFAR-10, 120 epochs. Ours: 20 + 100, the sum of both "
-            "for methods of one stage. The teachers have seen all images."
+        source="slides, part II (Heo et al., AAAI 2019): 10 % of CIFAR-10, 120 epochs.",
+        note=(
+            "20 + 100 epochs. Methods of one stage have the sum of both numbers of epochs as main stage. The "
+            "teachers have seen all images."
         ),
         pairs=True,
     )
@@ -131,9 +132,10 @@ def _cifar100() -> Study:
         kind="distillation",
         file="cifar10",
         scores=("error",),
-        source=(
-            "slides, part II (Heo et al., ICCV 2019, medians of 5 runs): CIFAR-100, 200 epochs. How the methods "
-            "compared were set there is not said; ours have their authors' settings, and the labels beside."
+        source="slides, part II (Heo et al., ICCV 2019, medians of 5 runs): CIFAR-100, 200 epochs.",
+        note=(
+            "How the methods compared were set there is not said; ours have their authors' settings, and the labels "
+            "beside."
         ),
         pairs=True,
     )

@@ -70,7 +70,7 @@ def course(method: Method, pair: Pair) -> dict[str, Any]:
         return _labels(method) | {"terms": terms, "initialise.epochs": first, "schedule.epochs": second}
     values: dict[str, Any] = {"terms": [{"method": name} for name in method.main]}
     total = first + second
-    if any(TERMS[name].prepares for name in method.main):
+    if any(TERMS[name].prepares({}) for name in method.main):
         values["prepare.epochs"] = min(_PARAPHRASER_EPOCHS, first)
         total -= values["prepare.epochs"] if first > 1 else 0
     return _labels(method) | values | {"schedule.epochs": total}

@@ -58,4 +58,7 @@ def overhaul_ablation(asked: Asked) -> Study:
         file="cifar10",
         scores=("error",),
         source="the teacher's error, WRN 22-4 on CIFAR-10 (Heo et al., AAAI 2019).",
+        note=(
+            "At the positions end and mid there is no batch norm to take margins from, so they are running means."
+        ),
     )

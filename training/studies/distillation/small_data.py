@@ -55,7 +55,11 @@ def small_data(asked: Asked) -> Study:
         file="cifar10",
         scores=("error",),
         source=(
-            "slides, part II (Heo et al., AAAI 2019): CIFAR-10, WRN 22-4 of 4.51 % error teaches WRN 16-2 in 20 + 100 "
-            "epochs. Ours: methods of one stage have the sum of both; of these FT's paraphraser has 5."
+            "slides, part II (Heo et al., AAAI 2019): CIFAR-10, WRN 22-4 of 4.51 % error teaches WRN 16-2 in 20 + "
+            "100 epochs."
+        ),
+        note=(
+            "Methods of one stage have the sum of both numbers of epochs as main stage; of FT's the first 5 are its "
+            "paraphraser's. The teacher has seen all images."
         ),
     )

@@ -95,9 +95,9 @@ def transfer(asked: Asked) -> Study:
         file=BASES / "transfer.yaml",
         kind="distillation",
         scores=("accuracy",),
-        source=(
-            "slides, part II (Heo et al., AAAI 2019): an ImageNet ResNet-50 teaches a MobileNet. Ours: 60 epochs from "
-            "the teacher alone, then 40 with the labels and DTL; rows without a teacher have 100."
+        source="slides, part II (Heo et al., AAAI 2019): an ImageNet ResNet-50 teaches a MobileNet.",
+        note=(
+            "Rows with a teacher have 60 epochs from it alone, then 40 with the labels and DTL; the others have 100."
         ),
         pairs=True,
     )
