@@ -14,14 +14,19 @@ from typing import Annotated
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, Path, Request
+from pydantic import JsonValue
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from indexes.collection import MAX_ID_LENGTH
 from indexes.item_checks import check_id
 from service.problems import InvalidRequestError
+from service.schemas import TEXT_PATTERN
 
 PREFIX = "/v1/items/"
 IMAGE = "/image"
+# Said, but not checked by the framework, which sees the id percent-encoded.
+_IN_DOCUMENT: dict[str, JsonValue] = {"minLength": 1, "maxLength": MAX_ID_LENGTH, "pattern": TEXT_PATTERN}
 
 
 class EncodedItemPaths:
@@ -48,10 +53,14 @@ def _decoded(id: str) -> str:
     return decoded
 
 
-def _of_item(
+async def _of_item(
     request: Request,
     id: Annotated[
-        str, Path(description="Slashes may be plain or %2F; an id that ends in /image needs %2Fimage.")
+        str,
+        Path(
+            description="Slashes may be plain or %2F; an id that ends in /image needs %2Fimage.",
+            json_schema_extra=_IN_DOCUMENT,
+        ),
     ],
 ) -> str:
     if id.endswith(IMAGE):
@@ -65,7 +74,9 @@ def _of_item(
     return _decoded(id)
 
 
-def _of_image(id: Annotated[str, Path(description="As for the item itself.")]) -> str:
+async def _of_image(
+    id: Annotated[str, Path(description="As for the item itself.", json_schema_extra=_IN_DOCUMENT)],
+) -> str:
     return _decoded(id)
 
 
