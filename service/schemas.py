@@ -18,6 +18,8 @@ Scalar = str | int | float | bool | None
 
 DEFAULT_K = 10
 MAX_VECTOR_NUMBERS = 65_536
+TEXT_PATTERN = "^[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]+$"
+"""Of ids and labels in the OpenAPI document: no control characters and no line breaks."""
 
 
 class SearchQuery(BaseModel):
