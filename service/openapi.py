@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from service.access_description import describe_access
+from service.openapi_examples import describe_examples
 from service.problems import Problem
 from service.schemas import DEFAULT_K, ExplanationChoices, ExplanationQuery, SearchQuery
 from service.uploads import JSON, MULTIPART
@@ -108,6 +109,7 @@ def describe(app: FastAPI) -> None:
             schemas.update(problem.pop("$defs", {}))
             schemas["Problem"] = problem
             describe_access(schema)
+            describe_examples(schema)
             app.openapi_schema = schema
         return app.openapi_schema
 

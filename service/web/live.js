@@ -4,10 +4,11 @@ import * as api from "./api.js";
 import { byId, facts, make, number, percent, plural } from "./dom.js";
 
 const POLL_MS = 15_000;
+const STALE_MS = 3_000;
 
 let sequence = null; // of what is shown
 let measured = null; // the sequence that the shown recall is of
-let computed = null; // when
+let computed = null; // when, in milliseconds of this clock
 let inSight = false;
 let asking = false;
 
@@ -53,7 +54,7 @@ function bar(k, value) {
 
 function showRecall(answer) {
   measured = answer.sequence;
-  computed = new Date(answer.computed_at);
+  computed = Date.now() - 1000 * answer.age_seconds; // by this clock, whatever the server's says
   const found = Object.entries(answer.recall).filter(([, value]) => value !== null);
   byId("recall").replaceChildren(...found.map(([k, value]) => bar(k, value)));
   const counted = answer.queries - answer.queries_without_positive;
@@ -84,7 +85,10 @@ async function refreshRecall() {
   asking = true;
   if (measured === null) byId("recall-note").textContent = "Measuring…";
   try {
-    showRecall(await api.recall());
+    const answer = await api.recall();
+    showRecall(answer);
+    // It is of before the last write, and a new one is being computed.
+    if (answer.stale) setTimeout(refreshRecall, STALE_MS);
   } catch (failure) {
     byId("recall-note").textContent = `${failure.title}. ${failure.detail ?? ""}`;
   } finally {

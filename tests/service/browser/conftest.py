@@ -26,12 +26,10 @@ pytest.importorskip("playwright", reason="Playwright is not installed (pip insta
 from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 
 KINDS = ("disc", "rings", "stripes")
 SHADES = (40, 90, 140, 190)
-DESKTOP = {"width": 1280, "height": 900}
-PHONE = {"width": 390, "height": 844}
 
 
 def drawing(kind: str, shade: int, size: int = 160) -> bytes:
@@ -144,8 +142,9 @@ def visit(browser: Browser) -> Iterator[Visit]:
             wrong.append(message.text)
 
     def go(address: str, *, phone: bool = False, **options: Any) -> Page:
-        size = PHONE if phone else DESKTOP
-        context = browser.new_context(viewport=size, has_touch=phone, is_mobile=phone, **options)
+        size = (390, 844) if phone else (1280, 900)
+        viewport: ViewportSize = {"width": size[0], "height": size[1]}
+        context = browser.new_context(viewport=viewport, has_touch=phone, is_mobile=phone, **options)
         contexts.append(context)
         context.set_default_timeout(15_000)
         page = context.new_page()

@@ -16,10 +16,10 @@ from tests.service.browser.conftest import Opener, Visit, drawing
 from tests.service.browser.steps import choose, hits, until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import FilePayload, Page
 
 
-def file(name: str, content: bytes) -> dict[str, str | bytes]:
+def file(name: str, content: bytes) -> FilePayload:
     return {"name": name, "mimeType": "image/png", "buffer": content}
 
 
