@@ -34,7 +34,8 @@ def linear_layer(network: nn.Module) -> tuple[nn.Linear, nn.BatchNorm1d]:
 def fit_linear_layer(
     student: Side, teacher: Side, views: Iterable[tuple[Tensor, Tensor]], strength: float
 ) -> float:
-    """Set the student's linear layer so that its output comes as near as it can to the teacher's embeddings.
+    """Set the student's linear layer so that its output comes as near as it can to the teacher's embeddings,
+    times the root of their length.
 
     views: batches of images for the student and for the teacher, float[n, 3, h, w] each. strength: of the ridge,
     relative to the mean variance of the inputs. Returns the share of the embeddings' variance that is explained, on the
@@ -55,7 +56,8 @@ def fit_linear_layer(
             student(own)
             embedding = teacher(theirs).embedding
             assert embedding is not None
-            wanted.append(embedding.double())
+            # Unit vectors of d values have small ones; a feature, which the class loss sees too, is of the order of 1.
+            wanted.append(embedding.double() * embedding.shape[1] ** 0.5)
     finally:
         handle.remove()
     inputs, targets = torch.cat(seen), torch.cat(wanted)

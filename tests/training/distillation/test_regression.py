@@ -41,7 +41,7 @@ def test_the_layer_is_the_least_squares_solution() -> None:
     explained = fit_linear_layer(own, taught, views(), strength=1e-9)
 
     x = np.c_[torch.cat(inputs).double().numpy(), np.ones(400)]
-    wanted = targets.double().numpy()
+    wanted = 6**0.5 * targets.double().numpy()
     solution, *_ = np.linalg.lstsq(x, wanted, rcond=None)
     with torch.no_grad():
         given = torch.cat([own(v).feature for v, _ in views()]).numpy()
