@@ -7,10 +7,11 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from indexes.collection import MAX_ID_LENGTH
 from service.access_description import describe_access
 from service.openapi_examples import describe_examples
 from service.problems import Problem
-from service.schemas import DEFAULT_K, ExplanationChoices, ExplanationQuery, SearchQuery
+from service.schemas import DEFAULT_K, TEXT_PATTERN, ExplanationChoices, ExplanationQuery, SearchQuery
 from service.uploads import JSON, MULTIPART
 
 _IMAGE = {
@@ -18,7 +19,16 @@ _IMAGE = {
     "format": "binary",
     "description": "JPEG, PNG, WebP, GIF, TIFF or BMP; not animated.",
 }
+_IMAGE_TYPES = {
+    "image": {"contentType": "image/jpeg, image/png, image/webp, image/gif, image/tiff, image/bmp"}
+}
 _LABEL = {"type": "string", "description": "What the image shows; Recall@K counts hits of the same label."}
+ID: dict[str, Any] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_ID_LENGTH,
+    "pattern": TEXT_PATTERN,
+}
 _ATTRIBUTES = {
     "type": "string",
     "contentMediaType": JSON,
@@ -43,15 +53,16 @@ _INCLUDE = {
 
 
 def _form(required: list[str], **properties: object) -> dict[str, Any]:
-    return {"schema": {"type": "object", "required": required, "properties": properties}}
+    schema = {"type": "object", "required": required, "properties": properties}
+    return {"schema": schema, "encoding": _IMAGE_TYPES}
 
 
 def _body(**content: object) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def _many(of: object) -> dict[str, object]:
-    return {"type": "array", "items": of}
+def _many(of: object, least: int = 1) -> dict[str, object]:
+    return {"type": "array", "items": of, "minItems": least}
 
 
 SEARCH_BODY = _body(
@@ -88,9 +99,9 @@ ITEMS_BODY = _body(
         MULTIPART: _form(
             ["image", "id"],
             image=_many(_IMAGE),
-            id=_many({"type": "string", "description": "As many as images, in the same order."}),
-            label=_many(_LABEL),
-            attributes=_many(_ATTRIBUTES),
+            id=_many({**ID, "description": "As many as images, in the same order."}),
+            label=_many(_LABEL, 0),
+            attributes=_many(_ATTRIBUTES, 0),
         )
     }
 )
