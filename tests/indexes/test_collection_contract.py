@@ -1,13 +1,14 @@
 """What every collection promises, whatever it is made of."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 
 import numpy as np
 import pytest
 
-from indexes.collection import Collection, NewItem
+from indexes.collection import Collection, HitField, NewItem
 from indexes.errors import CollectionError, InvalidItemError, UnknownItemError
 from indexes.filter_parsing import parse_filter
 from indexes.local_collection import LocalCollection
@@ -280,3 +281,24 @@ def test_searches_beside_writes_are_complete_and_of_one_moment(collection: Colle
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("include", [(), ("label",), ("attributes",), ("label", "attributes")])
+def test_a_hit_holds_what_was_asked_for(collection: Collection, include: tuple[HitField, ...]) -> None:
+    vectors = unit_vectors(2, D)
+    collection.upsert([NewItem("a", vectors[0], "x", {"n": 1}), NewItem("b", vectors[1], "y", {"n": 2})])
+    everything = collection.search(vectors, 2)
+    for filter in (None, parse_filter({"attributes": {"n": {"gt": 0}}})):
+        found = collection.search(vectors, 2, filter, include=frozenset(include))
+        expected = [
+            [
+                replace(
+                    hit,
+                    label=hit.label if "label" in include else None,
+                    attributes=hit.attributes if "attributes" in include else {},
+                )
+                for hit in hits
+            ]
+            for hits in everything
+        ]
+        assert found == expected

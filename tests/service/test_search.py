@@ -193,3 +193,31 @@ def test_a_large_json_body_is_refused(client: TestClient) -> None:
     body = b'{"id": "' + b"x" * (1 << 20) + b'"}'
     answer = client.post("/v1/search", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 413
+
+
+@pytest.mark.usefixtures("colours")
+@pytest.mark.parametrize("include", [[], ["label"], ["attributes"], ["attributes", "label"]])
+def test_a_hit_says_what_was_asked_for(client: TestClient, picture: Picture, include: list[str]) -> None:
+    form = {"k": "2", "include": json.dumps(include)}
+    for answer in (
+        client.post("/v1/search", files={"image": picture(RED)}, data=form),
+        client.post("/v1/search", json={"vector": vector_of(RED).tolist(), "k": 2, "include": include}),
+        client.post("/v1/search", json={"id": "red", "include": include}),
+    ):
+        said = answer.json()["hits"]
+        assert "orange" in ids(answer)
+        assert all(set(hit) == {"id", "score", *include} for hit in said)
+        if "attributes" in include:
+            assert {"price": 20} in [hit["attributes"] for hit in said]
+        if "label" in include:
+            assert "warm" in [hit["label"] for hit in said]
+
+
+@pytest.mark.parametrize("include", ['"label"', '["lable"]', "[1]", "{}", "["])
+def test_a_wrong_include_is_named(client: TestClient, picture: Picture, include: str) -> None:
+    form = client.post("/v1/search", files={"image": picture(RED)}, data={"include": include})
+    assert form.status_code == 422
+    assert "include" in form.json()["detail"]
+    text = f'{{"vector": [1, 0, 0, 0], "include": {include}}}'
+    body = client.post("/v1/search", content=text, headers={"Content-Type": "application/json"})
+    assert body.status_code in (400, 422)
