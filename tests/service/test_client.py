@@ -41,6 +41,11 @@ def test_items_are_put_found_and_deleted(shop: Client, picture: Picture, tmp_pat
     assert shop.search(vector=vector, k=1).hits[0].score == pytest.approx(1, abs=1e-4)
     cheap = {"attributes": {"price": {"lt": 20}}}
     assert [hit.id for hit in shop.search(picture("blue"), filter=cheap).hits] == ["shop/1"]
+    for answer in (
+        shop.search(file, k=1, include=["label"]),
+        shop.search(id="shop/2", k=1, include=["label"]),
+    ):
+        assert [(hit.label, hit.attributes) for hit in answer.hits] == [("warm", {})]
 
     shop.delete("shop/1")
     with pytest.raises(ServiceError, match=r"404.*shop/1") as refused:
