@@ -87,7 +87,7 @@ def main() -> None:
             print(
                 f"upsert of one            {milliseconds(lambda: collection.upsert([NewItem('x', vectors[0])]))}"
             )
-            inner = collection._index._state.index
+            inner = collection._index.in_use
             flat = faiss.IndexFlatIP(D)
             flat.add(vectors)
             for count, k in ((1, 10), (64, 10), (1, 1000)):

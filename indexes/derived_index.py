@@ -32,12 +32,9 @@ Vectors = NDArray[np.float32]
 
 logger = logging.getLogger(__name__)
 
-_FEWEST_MEASURED = 256
-_FEWEST_UNSAVED = 10_000
-
 
 @dataclass(frozen=True)
-class _State:
+class State:
     """An index and what is known of it. built, measured: items it had when it was built and measured."""
 
     index: FaissIndex
@@ -63,14 +60,14 @@ class DerivedIndex:
         self._in_step = True
         # Asked once: the index itself will take some of it.
         self._memory, self._gpu_memory = machine_memory(), gpu_memory()
-        self._state = _State(FaissIndex.empty(rows.settings.embedding_size))
+        self.state = State(FaissIndex.empty(rows.settings.embedding_size))
         try:
             header, index = read_index_file(path, rows.settings.collection)
             with rows.database.reading() as connection:
                 clock = rows.sequence(connection)
             if header.sequence > clock:
                 raise IndexFileError("it is ahead of the database, which must be an older copy")
-            self._state = _State(index, header.built, header.measured, header.recall)
+            self.state = State(index, header.built, header.measured, header.recall)
             self._sequence = self._saved_sequence = header.sequence
             self.catch_up()
         except IndexFileError as error:
@@ -84,34 +81,39 @@ class DerivedIndex:
     @property
     def kind(self) -> str:
         """The kind in use; flat while there are too few items to train the one that was named."""
-        return self._state.index.kind.name
+        return self.state.index.kind.name
 
     @property
     def in_use(self) -> FaissIndex:
         """The index that answers now; `renew` puts another in its place."""
-        return self._state.index
+        return self.state.index
 
     @property
     def on_gpu(self) -> bool:
         """Whether FAISS holds it on a GPU."""
-        return self._state.index.on_gpu
+        return self.state.index.on_gpu
 
     @property
     def recall(self) -> dict[int, float]:
         """{k: recall against exact search} as last measured; empty if it never was."""
-        return dict(self._state.recall)
+        return dict(self.state.recall)
 
     @property
     def saved(self) -> bool:
         """Whether the file has all that the index has."""
         return self._saved_sequence == self._sequence
 
+    @property
+    def unsaved_writes(self) -> int:
+        """How many writes the file lacks."""
+        return self._sequence - self._saved_sequence
+
     def __len__(self) -> int:
-        return len(self._state.index)
+        return len(self.state.index)
 
     def keys(self) -> Keys:
         """int64[n], ascending."""
-        return self._state.index.keys()
+        return self.state.index.keys()
 
     # Following the rows
 
@@ -123,7 +125,7 @@ class DerivedIndex:
         removed = np.setdiff1d(written.removed, written.added).astype(np.int64)
         # A vector that was replaced within its own write has no row any more.
         added = np.setdiff1d(written.added, written.removed).astype(np.int64)
-        index = self._state.index
+        index = self.state.index
         try:
             if len(added):
                 index.add(added, np.stack([vectors[at] for at in np.searchsorted(written.added, added)]))
@@ -154,7 +156,7 @@ class DerivedIndex:
                     self._catch_up(newer)
 
     def _catch_up(self, connection: sqlite3.Connection) -> None:
-        self._follow(self._state.index, connection)
+        self._follow(self.state.index, connection)
         self._sequence = self._rows.sequence(connection)
         self._in_step = True
 
@@ -169,13 +171,13 @@ class DerivedIndex:
 
     def nearest(self, connection: sqlite3.Connection, queries: Vectors, k: int) -> tuple[Vectors, Keys]:
         """The best k the index finds: exact scores float32[q, k] and keys int64[q, k], NO_KEY where there are fewer."""
-        return nearest(self._rows, self._state.index, connection, queries, k)
+        return nearest(self._rows, self.state.index, connection, queries, k)
 
     def nearest_among(
         self, connection: sqlite3.Connection, queries: Vectors, k: int, filter: Filter
     ) -> tuple[Vectors, Keys]:
         """The best k of the items that pass, exactly, as of the index's present moment."""
-        index = self._state.index
+        index = self.state.index
         if index.kind.name == "flat" and not index.on_gpu:
             return index.search(queries, k, among=self._rows.keys(connection, filter))
         return self.exactly(connection, queries, k, filter)
@@ -188,22 +190,6 @@ class DerivedIndex:
 
     # Building, measuring, saving
 
-    @property
-    def due(self) -> str | None:
-        """What the index needs by now, renew, measure or save; None if nothing."""
-        state, n = self._state, len(self)
-        outgrown = n >= 2 * state.built or 2 * n <= state.built
-        trained_on_less = state.index.kind.fewest > 0 and n >= 2 * state.built
-        if state.index.wants_rebuild or (
-            outgrown and (trained_on_less or self._wanted(n) != state.index.kind)
-        ):
-            return "renew"
-        if n >= max(_FEWEST_MEASURED, 2 * state.measured):
-            return "measure"
-        if self._sequence - self._saved_sequence > max(_FEWEST_UNSAVED, n // 4):
-            return "save"
-        return None
-
     def renew(self) -> None:
         """Build the index that suits the rows now, measure it and put it in the place of the old one."""
         rows = self._rows
@@ -211,14 +197,14 @@ class DerivedIndex:
         with self._building:
             with rows.database.reading() as connection:
                 keys = rows.keys(connection)
-                index = build(rows, connection, keys, self._wanted(len(keys)), self._stop)
+                index = build(rows, connection, keys, self.wanted(len(keys)), self._stop)
                 recall = measure(rows, connection, keys, index, self._stop)
             with self.changing:
                 with rows.database.reading() as connection:
                     self._follow(index, connection)
                     self._sequence = rows.sequence(connection)
                     self._in_step = True
-                self._state = _State(index, len(keys), len(keys), recall)
+                self.state = State(index, len(keys), len(keys), recall)
                 self._saved_sequence = -1
 
     def measure(self, *, follow: bool = False) -> dict[int, float]:
@@ -227,20 +213,20 @@ class DerivedIndex:
         Writes that come in meanwhile may show as neighbours missed; hold `changing` where that matters. follow: as of
         `refresh`.
         """
-        state = self._state
+        state = self.state
         with self._rows.database.reading() as connection:
             self.refresh(connection, follow=follow)
             keys = self._rows.keys(connection)
             recall = measure(self._rows, connection, keys, state.index, self._stop)
         with self.changing:
-            if self._state is state:
-                self._state = _State(state.index, state.built, len(keys), recall)
+            if self.state is state:
+                self.state = State(state.index, state.built, len(keys), recall)
                 self._saved_sequence = -1
         return recall
 
     def forget_removed(self) -> None:
         """Free what removed vectors still take, beside searches; a graph is built anew for that."""
-        if not self._state.index.forget_removed():
+        if not self.state.index.forget_removed():
             self.renew()
 
     def save(self) -> None:
@@ -260,7 +246,7 @@ class DerivedIndex:
     def write(self, path: Path, collection: str) -> None:
         """Write an index file for a collection of this name. Raises OSError."""
         with self.changing:
-            settings, state = self._rows.settings, self._state
+            settings, state = self._rows.settings, self.state
             header = IndexHeader(
                 collection=collection,
                 model_fingerprint=settings.model_fingerprint,
@@ -275,23 +261,10 @@ class DerivedIndex:
             )
             write_index_file(path, header, state.index)
 
-    def keep_up(self) -> None:
-        """Do what is due. Raises StoppedError if the collection is closed meanwhile."""
-        while due := self.due:
-            self.go_on()
-            match due:
-                case "renew":
-                    self.renew()
-                case "measure":
-                    self.measure()
-            self.save()
-            if not self.saved:
-                return  # the disk refused or a write came in between; the next write asks again
-
     def finish(self) -> None:
         """Before closing: measure what was never measured at this size, save what is not saved."""
         self._stop.clear()
-        if len(self) >= 2 * max(self._state.measured, 1):
+        if len(self) >= 2 * max(self.state.measured, 1):
             self.measure()
         self.save()
 
@@ -304,7 +277,8 @@ class DerivedIndex:
         """Make renew and measure that are under way in other threads give up, with StoppedError."""
         self._stop.set()
 
-    def _wanted(self, items: int) -> IndexKind:
+    def wanted(self, items: int) -> IndexKind:
+        """The kind for so many items."""
         settings = self._rows.settings
         return choose_kind(
             settings.index, items, settings.embedding_size, memory=self._memory, gpu_memory=self._gpu_memory

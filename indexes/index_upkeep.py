@@ -1,4 +1,6 @@
-"""What an index needs from time to time, done in the background beside searches and writes."""
+"""What an index needs from time to time, done in the background beside searches and writes: to be built anew, measured
+or saved.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,9 @@ from indexes.derived_index import DerivedIndex
 from indexes.index_building import StoppedError
 
 logger = logging.getLogger(__name__)
+
+_FEWEST_MEASURED = 256
+_FEWEST_UNSAVED = 10_000
 
 
 class IndexUpkeep:
@@ -29,7 +34,7 @@ class IndexUpkeep:
 
     def look(self) -> None:
         """Start what is due by now, unless something is under way."""
-        if self._index.due is None:
+        if due(self._index) is None:
             return
         with self._lock:
             if self._ended or self.running:
@@ -50,9 +55,36 @@ class IndexUpkeep:
 
     def _keep_up(self) -> None:
         try:
-            self._index.keep_up()
+            self._do_what_is_due()
         except StoppedError:
             pass
         except Exception:
             # The index in use goes on serving; the next write tries again.
             logger.exception("%s: the index could not be renewed", self._name)
+
+    def _do_what_is_due(self) -> None:
+        index = self._index
+        while task := due(index):
+            index.go_on()
+            match task:
+                case "renew":
+                    index.renew()
+                case "measure":
+                    index.measure()
+            index.save()
+            if not index.saved:
+                return  # the disk refused or a write came in between; the next write asks again
+
+
+def due(index: DerivedIndex) -> str | None:
+    """What an index needs by now, renew, measure or save; None if nothing."""
+    state, n = index.state, len(index)
+    outgrown = n >= 2 * state.built or 2 * n <= state.built
+    trained_on_less = state.index.kind.fewest > 0 and n >= 2 * state.built
+    if state.index.wants_rebuild or (outgrown and (trained_on_less or index.wanted(n) != state.index.kind)):
+        return "renew"
+    if n >= max(_FEWEST_MEASURED, 2 * state.measured):
+        return "measure"
+    if index.unsaved_writes > max(_FEWEST_UNSAVED, n // 4):
+        return "save"
+    return None

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexes import derived_index, index_building, index_kinds
+from indexes import derived_index, index_building, index_kinds, index_upkeep
 from indexes.collection import Collection
 from indexes.index_file import INDEX_NAME, read_index_header
 from indexes.item_rows import DATABASE_NAME
@@ -168,11 +168,11 @@ def test_a_named_kind_starts_flat_and_is_trained_when_it_can_be(tmp_path: Path) 
 def test_many_deletions_renew_a_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with filled(tmp_path, 1500, "hnsw") as collection:
         collection.optimise()
-        before = collection._index._state.index
+        before = collection._index.in_use
         monkeypatch.setattr("indexes.faiss_index._REBUILD_FEWEST", 100)
         collection.delete([str(i) for i in range(400)])
         deadline = time.monotonic() + 30
-        while collection._index._state.index is before:
+        while collection._index.in_use is before:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         assert sorted(map(int, ids(collection, 2000)[0])) == list(range(400, 1500))
@@ -219,7 +219,7 @@ def test_upkeep_gives_up_on_a_disk_that_refuses(tmp_path: Path, monkeypatch: pyt
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(derived_index, "write_index_file", no_space)
-    monkeypatch.setattr(derived_index, "_FEWEST_UNSAVED", 1)
+    monkeypatch.setattr(index_upkeep, "_FEWEST_UNSAVED", 1)
     with filled(tmp_path, 300) as collection:
         deadline = time.monotonic() + 30
         while collection._upkeep.running:
