@@ -58,7 +58,7 @@ class LocalCollection(CollectionReading, Collection):
         self._replaced = False
         self._index = DerivedIndex(rows, folder / INDEX_NAME)
         self._upkeep = IndexUpkeep(self._index, str(folder))
-        if self._writable:
+        if self.writable:
             if self._index.unusable is not None:
                 self._index.save()
             self._upkeep.look()
@@ -182,7 +182,7 @@ class LocalCollection(CollectionReading, Collection):
         queries = checked_queries(vectors, self.embedding_size)
         if k < 1:
             raise CollectionError(f"k must be at least 1; got {k}")
-        return search(self._rows, self._index, queries, k, filter, include, follow=not self._writable)
+        return search(self._rows, self._index, queries, k, filter, include, follow=not self.writable)
 
     def stats(self) -> CollectionStats:
         """See Collection. index_recall is what was last measured (see `measure_index`)."""
@@ -213,7 +213,7 @@ class LocalCollection(CollectionReading, Collection):
         Happens by itself as a collection grows; after a bulk load this makes it happen now.
         """
         self._index.renew()
-        if self._writable:
+        if self.writable:
             self._index.save()
 
     def rebuild(self, index: str | None = None) -> None:
@@ -233,7 +233,7 @@ class LocalCollection(CollectionReading, Collection):
 
     def check(self) -> CheckReport:
         """Read everything once and compare: the database with itself, the index with the rows."""
-        return check(self._rows, self._index, follow=not self._writable)
+        return check(self._rows, self._index, follow=not self.writable)
 
     def snapshot(self, folder: Path | str) -> int:
         """See Collection. The folder must be new or empty; it appears whole or, after a crash, not at all."""
@@ -257,7 +257,7 @@ class LocalCollection(CollectionReading, Collection):
         try:
             with self._index.changing:
                 try:
-                    if self._writable:
+                    if self.writable:
                         self._index.finish()
                 finally:
                     self._rows.database.close()
@@ -280,7 +280,8 @@ class LocalCollection(CollectionReading, Collection):
                 raise
 
     @property
-    def _writable(self) -> bool:
+    def writable(self) -> bool:
+        """Whether this process is the one that may write."""
         return self._lock is not None
 
 

@@ -91,7 +91,8 @@ class Serving:
         return backend
 
     def _listen(self, gallery: Gallery) -> ControlSocket | None:
-        if not isinstance(gallery.collection, LocalCollection):
+        # The socket is that of whoever may write.
+        if not isinstance(gallery.collection, LocalCollection) or not gallery.collection.writable:
             return None
         tasks: dict[str, Task] = {**tasks_of(gallery.collection), "switch": self._switch}
         return ControlSocket(gallery.folder, tasks)

@@ -327,6 +327,17 @@ def test_the_served_collection_is_looked_after(client: TestClient, link: Path, p
     assert hits[0]["id"] == "19"
 
 
+def test_a_reader_leaves_the_socket_to_who_writes(client: TestClient, link: Path) -> None:
+    def read_only(folder: Path) -> Gallery:
+        collection = LocalCollection.open(folder, read_only=True)
+        return Gallery(folder, collection, cast("Embedder", Colours()))
+
+    with TestClient(create_app(read_only, Settings(), collection=link)) as other:
+        ready(other)
+        assert ask(link, "check")["items"] == 0
+    assert ask(link, "check")["items"] == 0
+
+
 def test_a_switch_is_given_up_when_the_service_stops(
     link: Path, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
