@@ -50,6 +50,7 @@ def serve(
     import uvicorn
 
     from service.app import create_app
+    from service.head_limits import HEAD_BYTES, HeadLimits
     from service.key_file import FILE_NAME, KeyFile
     from service.logs import logging_config
     from service.settings import settings_from_environment
@@ -77,6 +78,8 @@ def serve(
         create_app(opened, settings, collection=collection, keys=key_file, on_failure=stop),
         log_config=logging_config(settings.log_format),
         access_log=False,
+        http=HeadLimits,
+        h11_max_incomplete_event_size=HEAD_BYTES,
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )

@@ -69,7 +69,7 @@ def test_the_page_and_the_health_checks_need_none(locked: Locked) -> None:
 
 def test_a_read_key_changes_nothing(locked: Locked, gallery: Gallery, picture: Picture) -> None:
     image = {"image": picture("red")}
-    changes = [
+    changes: list[tuple[str, str, dict[str, Any]]] = [
         ("put", "/v1/items/a", {"files": image}),
         ("post", "/v1/items", {"files": image, "data": {"id": "a"}}),
         ("delete", "/v1/items/a", {}),
@@ -104,7 +104,7 @@ def test_what_is_not_known_to_be_harmless_needs_write() -> None:
 )
 def test_what_is_not_the_key_is_refused(locked: Locked, header: str) -> None:
     value = header.format(token=locked.tokens["write"]).encode("latin-1")
-    assert locked.client.get("/v1/stats", headers={"Authorization": value}).status_code == 401
+    assert locked.client.get("/v1/stats", headers={b"Authorization": value}).status_code == 401
 
 
 def test_a_revoked_key_is_refused_within_a_second(locked: Locked, monkeypatch: pytest.MonkeyPatch) -> None:
