@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from retrieval.networks import Ensemble
 from retrieval.networks.taps import Tap
+from training.distillation.methods.term import Output, Stage, Step, Term
 from training.distillation.sides import Side
-from training.distillation.term import Output, Stage, Step, Term
 from training.objective import Objective
 
 StageName = Literal["prepare", "initialise", "main"]

@@ -14,11 +14,11 @@ from retrieval.networks.taps import Tap, find_taps
 from retrieval.networks.weights import Weights
 from retrieval.transforms import Preprocessing
 from training.distillation.distiller import WeightedTerm
+from training.distillation.methods.term import Setup
 from training.distillation.recipe import DistillationRecipe
 from training.distillation.saved_classifier import load_classifier
 from training.distillation.sections import ClassifierSection, TeacherSection, TermSection
 from training.distillation.sides import ClassifierSide, EnsembleSide, Side
-from training.distillation.term import Setup
 
 _IMAGENET_CLASSES = 1000
 

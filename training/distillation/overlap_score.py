@@ -10,13 +10,13 @@ from retrieval.datasets import Subset
 from retrieval.networks import Ensemble
 from retrieval.transforms import Preprocessing
 from training.batches import ImageSource
-from training.distillation.activation_overlap import overlap
 from training.distillation.distiller import Distiller, use_batch_statistics
-from training.distillation.feature_term import FeatureTerm
+from training.distillation.methods.features.activation_overlap import overlap
+from training.distillation.methods.features.feature_term import FeatureTerm
+from training.distillation.methods.term import Step
 from training.distillation.opening import Teacher
 from training.distillation.recipe import DistillationRecipe
 from training.distillation.sides import ClassifierSide, EnsembleSide, Network
-from training.distillation.term import Step
 from training.distillation.views import Views
 
 _PLAIN = {"mirror": False, "crop": None, "pad": None, "colour": None}

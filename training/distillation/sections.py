@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 
 from retrieval.errors import UserError
 from retrieval.networks.taps import Position
-from training.distillation.table import METHODS
-from training.distillation.term import MethodRow, Stage
+from training.distillation.methods.table import METHODS
+from training.distillation.methods.term import MethodRow, Stage
 from training.sections.data import DataSection
 from training.sections.schedule import StageSection
 from training.sections.section import Factor, Rate, Section

@@ -12,7 +12,7 @@ from retrieval.networks import Ensemble
 from retrieval.networks.classifiers import ClassificationNetwork
 from retrieval.networks.ensemble import join
 from retrieval.networks.taps import Tap, tapped
-from training.distillation.term import Output
+from training.distillation.methods.term import Output
 
 Network = ClassificationNetwork | Ensemble
 

@@ -18,13 +18,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from training.distillation.table import METHODS as TERMS
+from training.distillation.methods.table import METHODS as TERMS
 from training.studies.study import Row
 from training.studies.teachers import TEACHER
 
 Pair = tuple[int, int]
 
 _PARAPHRASER_EPOCHS = 5
+
+
+_ALONE: Mapping[str, dict[str, Any]] = {"fitnets": {"weight": 1.0}}
+"""What differs where a term has a stage to itself: its weight then only multiplies the rate. FitNets' 100 is meant for
+a place beside the labels, whose gradient it exceeds a hundredfold here."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,8 @@ def course(method: Method, pair: Pair) -> dict[str, Any]:
     """What a recipe says of a method at a pair of epochs."""
     first, second = pair
     if method.first is not None:
-        terms = [{"method": method.first, "stage": "initialise"}, *({"method": name} for name in method.main)]
+        first_term = {"method": method.first, "stage": "initialise"} | _ALONE.get(method.first, {})
+        terms = [first_term, *({"method": name} for name in method.main)]
         return _labels(method) | {"terms": terms, "initialise.epochs": first, "schedule.epochs": second}
     values: dict[str, Any] = {"terms": [{"method": name} for name in method.main]}
     total = first + second

@@ -40,6 +40,6 @@ def test_labels_are_seen_where_no_teachers_logits_take_their_place() -> None:
 
 def test_what_teaches_first_is_gone_in_the_main_stage() -> None:
     assert course(BY_NAME["FitNet + KD"], (1, 5))["terms"] == [
-        {"method": "fitnets", "stage": "initialise"},
+        {"method": "fitnets", "stage": "initialise", "weight": 1.0},
         {"method": "kd"},
     ]

@@ -1,0 +1,1 @@
+"""Methods that compare gradients with respect to the image."""
