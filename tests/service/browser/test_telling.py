@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +14,13 @@ pytest.importorskip("playwright")
 
 from playwright.sync_api import expect
 
+from indexes import LocalCollection
+from retrieval.gallery import Gallery
+from service.app import create_app
 from service.settings import Settings
 from tests.service.browser.conftest import Opener, Shop, Visit, drawing
 from tests.service.browser.steps import choose, hits, until
+from tests.service.serving import serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Route
@@ -240,3 +246,19 @@ def test_the_colours_can_be_chosen_and_stay(page: Page) -> None:
     assert page.evaluate(ground) == dark
     page.click("#theme")
     assert page.evaluate(ground) == automatic
+
+
+def test_a_starting_service_is_waited_for(template: Gallery, visit: Visit) -> None:
+    loaded = threading.Event()
+
+    def open_slowly(_: Path) -> Gallery:
+        assert loaded.wait(20)
+        # The service closes what it has opened; the template stays.
+        return replace(template, collection=LocalCollection.open(template.folder, read_only=True))
+
+    with serving(create_app(open_slowly)) as address:
+        page = visit(address)
+        expect(page.locator("#results-title")).to_have_text("Starting")
+        loaded.set()
+        page.wait_for_selector(".card")
+        assert not page.locator("#error").is_visible()
