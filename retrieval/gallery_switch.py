@@ -25,7 +25,8 @@ from retrieval.gallery import Gallery, check_is_gallery, open_gallery
 from retrieval.reembedding import Followed, OnError, follow, followed_up_to
 
 CARRIED = ("keys.json",)
-"""Files that belong to what is served and not to the collection: who may use it. Those that are there already stay."""
+"""Files that belong to what is served and not to the collection: who may use it. They take the place of those that are
+there: after a switch back, a key that was revoked meanwhile must not open anything again."""
 
 _FEW = 64
 """So few writes are taken over while others wait."""
@@ -116,7 +117,7 @@ def _switch_here(link: Path, before: Path, folder: Path, on_error: OnError) -> F
 
 def _carry(old: Path, new: Path) -> None:
     for name in CARRIED:
-        if (old / name).is_file() and not (new / name).exists():
+        if (old / name).is_file():
             try:
                 temporary = new / f".{name}"
                 temporary.touch(mode=0o600)

@@ -45,20 +45,22 @@ def serve(
     ] = None,
 ) -> None:
     """Serve a collection: REST under /v1, the web page at /."""
-    # Imported here, so that `hdhe --help` does not wait for the web framework; and torch only where the model is
-    # loaded, so that a mistake is told, and /healthz answered, at once.
-    import uvicorn
-
-    from service.app import create_app
-    from service.head_limits import HEAD_BYTES, HeadLimits
+    # Imported here, so that `hdhe --help` does not wait, and what is heavy after the checks, so that a mistake is told
+    # at once.
     from service.key_file import FILE_NAME, KeyFile
-    from service.logs import logging_config
     from service.settings import settings_from_environment
 
     settings = settings_from_environment()
     key_file = KeyFile(keys or collection / FILE_NAME)
     listening = _listen(settings.host if host is None else host, settings.port if port is None else port)
     _stay_here_without_keys(listening, key_file, collection)
+
+    import uvicorn
+
+    from service.app import create_app
+    from service.head_limits import HEAD_BYTES, HeadLimits
+    from service.logs import logging_config
+
     failure: list[BaseException] = []
 
     def opened(folder: Path) -> Gallery:
