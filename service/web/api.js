@@ -61,7 +61,8 @@ async function send(path, { bytes = 0, ...options } = {}) {
 async function failureOf(response) {
   let problem = {};
   try {
-    problem = await response.json();
+    // Whoever has not entered a key does not want to hear of headers.
+    if (response.status !== 401 || key.get()) problem = await response.json();
   } catch {
     // Not the service's own answer; its status has to do.
   }

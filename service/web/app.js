@@ -54,7 +54,7 @@ async function attempt(work) {
     summary.textContent = "";
     title.textContent = "No results";
     showFailure(failure);
-    if (failure.status === 401) askForKey(failure.detail, run);
+    if (failure.status === 401) askForKey(failure.detail, begin);
   } finally {
     if (running === mine) {
       working.hidden = true;

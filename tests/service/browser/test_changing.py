@@ -101,13 +101,14 @@ def test_a_service_with_keys_asks_for_one(opened: Opener, visit: Visit, tmp_path
     with opened(keys=KeyFile(path), token=reading) as shop:
         page = visit(shop.address)
         page.wait_for_selector("#key-dialog[open]")
-        assert "key" in page.locator("#key-reason").inner_text()
+        assert "only to those who have a key" in page.locator("#key-reason").inner_text()
         page.fill("#key-input", "hdhe_0123_wrong")
         page.keyboard.press("Enter")
         expect(page.locator("#key-reason")).to_have_text("This key is not known, or no longer.")
         page.fill("#key-input", reading)
         page.keyboard.press("Enter")
         page.wait_for_selector(".card")
+        expect(page.locator("#collection-line")).to_have_text("12 images · 3 labels")
         # The pictures need the key too, which a plain <img> would not send.
         until(page, "[...document.querySelectorAll('.picture')].every((each) => each.naturalWidth > 0)")
         page.goto(f"{shop.address}/?item=disc%2F40")
