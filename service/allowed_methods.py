@@ -21,5 +21,5 @@ def allowed_methods(request: Request) -> str:
     path = request.scope["path"]
     routes: list[APIRoute] = [route for route in request.app.state.routes if route.path_regex.match(path)]
     return ", ".join(
-        sorted({method for route in routes if route.path == routes[0].path for method in route.methods})
+        sorted({method for route in routes if route.path == routes[0].path for method in route.methods or ()})
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -76,7 +76,7 @@ def models(
 def _classifiers(name: str, classes: int | None, *, as_json: bool) -> None:
     from retrieval.networks import CLASSIFIERS, classifier_cost
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for one in CLASSIFIERS if name == "all" else (name,):
         counted = classifier_cost(one, classes)
         if not rows and not as_json:
