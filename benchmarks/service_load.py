@@ -77,6 +77,9 @@ class Connection:
         """Send a request and note its answer. A connection that breaks is a status of its own."""
         started = time.perf_counter()
         try:
+            if self._streams is not None and self._streams[0].at_eof():
+                # Idle for long enough that the server has closed it.
+                self.close()
             if self._streams is None:
                 self._streams = await asyncio.open_connection(HOST, self._port)
             reader, writer = self._streams
