@@ -22,7 +22,10 @@ def part(index: faiss.Index, number: int) -> tuple[Keys, Vectors] | None:
         if start >= stop:
             return None
         keys = faiss.rev_swig_ptr(index.id_map.data(), int(index.ntotal))[start:stop].copy()
-        return keys, _inner(index).reconstruct_n(start, stop - start)
+        vectors = np.empty((stop - start, index.d), np.float32)
+        # Told where to put them, for another library may have made it answer with torch's tensors.
+        _inner(index).reconstruct_n(start, stop - start, vectors)
+        return keys, vectors
     if number >= index.nlist:
         return None
     lists = index.invlists
