@@ -37,3 +37,7 @@ def track(items: Iterable[T], *, total: int, label: str, unit: str = "it") -> It
     if lines:
         elapsed = time.monotonic() - started
         print(f"{label}: done, {done} {unit} in {elapsed:.0f} s", file=sys.stderr, flush=True)
+
+
+def say_nothing(line: str) -> None:
+    """A report for those who want none."""

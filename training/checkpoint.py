@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -98,6 +99,13 @@ def save_checkpoint(folder: Path, accelerator: Accelerator, progress: Progress) 
         raise UserError(
             f"{folder} cannot take a checkpoint: {_reason(error)}; free some space and add --resume"
         ) from error
+
+
+def save_is_due(minutes: float | None, saved_at: float) -> bool:
+    """Whether a checkpoint inside an epoch is due. minutes: between two; None for never. saved_at: by the monotonic
+    clock.
+    """
+    return minutes is not None and time.monotonic() - saved_at >= 60 * minutes
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -18,13 +18,13 @@ from safetensors.torch import load_file
 from retrieval.bundle import save_bundle
 from retrieval.errors import UserError
 from retrieval.networks import build_ensemble
-from retrieval.progress import track
+from retrieval.progress import say_nothing, track
 from retrieval.transforms import Preprocessing
 from training.augmentation import augment
 from training.auto_lr.search import RateSearch
 from training.averaging import WeightAverage
 from training.batches import ImageSource, step_seed
-from training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from training.checkpoint import Progress, load_checkpoint, save_checkpoint, save_is_due
 from training.curves import draw_curves
 from training.data import digest, open_subsets
 from training.device import open_accelerator
@@ -52,14 +52,14 @@ def train(
     report: takes a line for people now and then. Raises UserError for what the user can put right, and
     TrainingFailedError when the loss stops being finite; the folder then keeps its last good checkpoint.
     """
-    report = report or _say_nothing
+    report = report or say_nothing
     folder = RunFolder(out)
     accelerator = open_accelerator(recipe.precision, idle_parameters=recipe.schedule.frozen_epochs > 0)
     first, processes = accelerator.is_main_process, accelerator.num_processes
     if first:
         folder.open(recipe, resume=resume)
     else:
-        report = _say_nothing
+        report = say_nothing
     accelerator.wait_for_everyone()
     if folder.finished:
         report(f"{out} is finished; its model is {folder.bundle}")
@@ -182,7 +182,7 @@ def train(
             if average is not None:
                 average.update(network)
 
-            due = first and search is None and _due(recipe.machine.checkpoint_minutes, saved_at)
+            due = first and search is None and save_is_due(recipe.machine.checkpoint_minutes, saved_at)
             said = torch.tensor([float(due)], device=loss.device)
             sums = torch.cat([loss.detach().float()[None] * len(targets), said, right])
             total, due_sum, *hits = accelerator.reduce(sums).tolist()
@@ -264,11 +264,3 @@ def train(
         report(f"the model of epoch {kept} is {folder.bundle}")
     accelerator.wait_for_everyone()
     return folder.bundle
-
-
-def _say_nothing(line: str) -> None:
-    pass
-
-
-def _due(minutes: float | None, saved_at: float) -> bool:
-    return minutes is not None and time.monotonic() - saved_at >= 60 * minutes

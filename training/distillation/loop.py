@@ -16,11 +16,11 @@ import torch
 
 from retrieval.errors import UserError
 from retrieval.networks import Ensemble
-from retrieval.progress import track
+from retrieval.progress import say_nothing, track
 from retrieval.transforms import Preprocessing
 from training.averaging import WeightAverage
 from training.batches import ImageSource, step_seed
-from training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from training.checkpoint import Progress, load_checkpoint, save_checkpoint, save_is_due
 from training.data import digest
 from training.device import open_accelerator
 from training.distillation.data import open_parts
@@ -57,7 +57,7 @@ def distill(
     report: takes a line for people now and then. Raises UserError for what the user can put right, and
     TrainingFailedError when the loss stops being finite; the folder then keeps its last good checkpoint.
     """
-    report = report or _say_nothing
+    report = report or say_nothing
     folder = RunFolder(out)
     accelerator = open_accelerator(recipe.precision, idle_parameters=True)
     first, processes = accelerator.is_main_process, accelerator.num_processes
@@ -65,7 +65,7 @@ def distill(
     if first:
         folder.open(recipe, resume=resume)
     else:
-        report = _say_nothing
+        report = say_nothing
     accelerator.wait_for_everyone()
     if folder.finished:
         report(f"{out} is finished; its model is {folder.bundle}")
@@ -191,7 +191,7 @@ def distill(
             if average is not None and stage.name == "main":
                 average.update(network)
 
-            due = first and _due(recipe.machine.checkpoint_minutes, saved_at)
+            due = first and save_is_due(recipe.machine.checkpoint_minutes, saved_at)
             said = torch.tensor([float(due)], device=device)
             sums = torch.cat([said, losses.parts * len(targets), losses.right])
             due_sum, *counts = accelerator.reduce(sums).tolist()
@@ -249,11 +249,3 @@ def distill(
         report(f"the student is {folder.bundle}")
     accelerator.wait_for_everyone()
     return folder.bundle
-
-
-def _say_nothing(line: str) -> None:
-    pass
-
-
-def _due(minutes: float | None, saved_at: float) -> bool:
-    return minutes is not None and time.monotonic() - saved_at >= 60 * minutes
