@@ -108,6 +108,7 @@ def test_a_file_larger_than_the_service_takes(opened: Opener, visit: Visit, tmp_
 def test_the_panel_shows_recall_and_latency_and_follows_the_writes(opened: Opener, visit: Visit) -> None:
     with opened() as shop:
         page = visit(shop.address)
+        page.wait_for_selector(".card")  # which push the panel down when they come
         page.locator("#live").scroll_into_view_if_needed()
         expect(page.locator("#recall dt")).to_have_text(["1", "2", "4", "8"])
         recall = shop.client.recall((1, 2, 4, 8)).recall
