@@ -101,7 +101,7 @@ def test_a_service_with_keys_asks_for_one(opened: Opener, visit: Visit, tmp_path
     with opened(keys=KeyFile(path), token=reading) as shop:
         page = visit(shop.address)
         page.wait_for_selector("#key-dialog[open]")
-        assert "only to those who have a key" in page.locator("#key-reason").inner_text()
+        expect(page.locator("#key-reason")).to_contain_text("only to those who have a key")
         page.fill("#key-input", "hdhe_0123_wrong")
         page.keyboard.press("Enter")
         expect(page.locator("#key-reason")).to_have_text("This key is not known, or no longer.")

@@ -48,7 +48,7 @@ def test_a_crop_by_pointer_sends_that_part(page: Page) -> None:
     page.mouse.down()
     page.mouse.move(area["x"] + area["width"] * 0.25, area["y"] + area["height"] * 0.5, steps=4)
     page.mouse.up()
-    assert page.locator("#crop-note").inner_text() == "75 % of the width, 50 % of the height"
+    expect(page.locator("#crop-note")).to_have_text("75 % of the width, 50 % of the height")
     page.click("#crop-use")
     expect(page.locator("#preview-kind")).to_have_text("A part of your image")
     hits(page)
@@ -67,10 +67,11 @@ def test_a_crop_by_keyboard_begins_where_the_last_one_ended(page: Page) -> None:
     page.locator("#crop-box").press("ArrowLeft")
     for _ in range(5):
         page.keyboard.press("Shift+ArrowUp")
-    assert page.locator("#crop-note").inner_text() == "80 % of the width, 70 % of the height"
+    expect(page.locator("#crop-note")).to_have_text("80 % of the width, 70 % of the height")
     page.click("#crop-use")
     hits(page)
     page.click("#crop")
-    assert page.locator("#crop-note").inner_text() == "80 % of the width, 70 % of the height"
+    expect(page.locator("#crop-dialog")).to_be_visible()
+    expect(page.locator("#crop-note")).to_have_text("80 % of the width, 70 % of the height")
     page.keyboard.press("Escape")
-    assert not page.locator("#crop-dialog").is_visible()
+    expect(page.locator("#crop-dialog")).to_be_hidden()

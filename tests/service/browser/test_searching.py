@@ -23,7 +23,7 @@ QUERY = drawing("rings", 60)
 def test_the_start_shows_every_label(page: Page) -> None:
     labels = page.locator("#grid .label").all_inner_texts()
     assert labels[:3] == list(KINDS)
-    assert page.locator("#collection-line").inner_text() == "12 images · 3 labels"
+    expect(page.locator("#collection-line")).to_have_text("12 images · 3 labels")
 
 
 def test_a_chosen_file_finds_what_the_service_finds(page: Page, shop: Shop) -> None:
@@ -34,7 +34,7 @@ def test_a_chosen_file_finds_what_the_service_finds(page: Page, shop: Shop) -> N
     assert first.locator(".label").inner_text() == expected[0].label == "rings"
     assert float(first.locator(".score").inner_text()) == pytest.approx(expected[0].score, abs=6e-4)
     assert first.locator(".attributes").inner_text() == f"shade {expected[0].attributes['shade']}"
-    assert "12 hits" in page.locator("#summary").inner_text()
+    expect(page.locator("#summary")).to_contain_text("12 hits")
     # Each picture is there, not only its frame.
     until(page, "[...document.querySelectorAll('.picture')].every((each) => each.naturalWidth > 0)")
     page.locator("#k label").first.click()
@@ -61,7 +61,7 @@ def test_dropped_and_pasted_images_are_searched(page: Page, way: str) -> None:
             "data => document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data }))", transfer
         )
     assert hits(page)[0].startswith("stripes/")
-    assert page.locator("#preview-name").inner_text() == "dropped.png"
+    expect(page.locator("#preview-name")).to_have_text("dropped.png")
 
 
 def test_a_photograph_is_searched_and_the_camera_let_go(page: Page) -> None:
@@ -70,7 +70,7 @@ def test_a_photograph_is_searched_and_the_camera_let_go(page: Page) -> None:
     track = page.evaluate_handle("document.getElementById('camera-video').srcObject.getTracks()[0]")
     page.click("#camera-take")
     hits(page)
-    assert page.locator("#preview-name").inner_text() == "Photograph"
+    expect(page.locator("#preview-name")).to_have_text("Photograph")
     assert page.locator("#preview-image").evaluate("image => image.naturalWidth") > 100
     assert track.evaluate("track => track.readyState") == "ended"
 
@@ -81,7 +81,7 @@ def test_more_like_a_hit_and_back(page: Page, shop: Shop) -> None:
     page.locator("#grid .card").nth(1).click()
     expect(page.locator("#preview-kind")).to_have_text("More like")
     assert hits(page) == [hit.id for hit in shop.client.search(id=first[1], k=12).hits]
-    assert "of the same label" in page.locator("#summary").inner_text()
+    expect(page.locator("#summary")).to_contain_text("of the same label")
     address = page.url
     page.go_back()
     expect(page.locator("#preview-kind")).to_have_text("Your image")
@@ -109,7 +109,7 @@ def test_the_filter_narrows_the_hits_and_stays_in_the_address(page: Page) -> Non
     page.keyboard.press("Tab")
     expect(page.locator("#grid li")).to_have_count(2)
     assert set(hits(page)) == {"disc/140", "disc/190"}
-    assert page.locator("#filter-words").inner_text() == "label is disc, shade is at least 140"
+    expect(page.locator("#filter-words")).to_have_text("label is disc, shade is at least 140")
     page.reload()
     assert set(hits(page)) == {"disc/140", "disc/190"}
     page.click("#filter-chip-clear")
@@ -124,16 +124,16 @@ def test_any_filter_can_be_written_as_json(page: Page) -> None:
     page.click("#filter .inner summary")
     page.fill("#filter-json", '{"label": ')
     page.keyboard.press("Tab")
-    assert "This is not JSON" in page.locator("#filter-wrong").inner_text()
+    expect(page.locator("#filter-wrong")).to_contain_text("This is not JSON")
     page.fill("#filter-json", '{"not": {"label": {"in": ["disc", "rings"]}}}')
     page.keyboard.press("Tab")
     expect(page.locator("#grid li")).to_have_count(4)
     assert {hit.split("/")[0] for hit in hits(page)} == {"stripes"}
-    assert not page.locator("#filter-form").is_visible()
+    expect(page.locator("#filter-form")).to_be_hidden()
     page.fill("#filter-json", '{"colour": "red"}')
     page.keyboard.press("Tab")
     page.wait_for_selector("#error")
-    assert "'colour' is not a key of a filter" in page.locator("#error-detail").inner_text()
+    expect(page.locator("#error-detail")).to_contain_text("'colour' is not a key of a filter")
 
 
 def test_why_is_drawn_while_the_pointer_is_there_and_kept_by_a_click(page: Page) -> None:
@@ -197,15 +197,15 @@ def test_the_details_show_both_pictures_and_each_head(page: Page) -> None:
     expect(page.locator("#details-dialog img.heat")).to_have_count(0)
     page.click("#details-heads summary")
     until(page, "document.getElementById('details-panels').naturalWidth > 600")
-    assert "shade" in page.locator("#details-facts").inner_text()
+    expect(page.locator("#details-facts")).to_contain_text("shade")
 
 
 def test_a_phone_can_do_it_too(visit: Visit, shop: Shop) -> None:
     page = visit(shop.address, phone=True)
     choose(page, QUERY)
     hits(page)
-    assert page.locator("label:has(#photograph)").is_visible()
-    assert not page.locator("#camera-open").is_visible()
+    expect(page.locator("label:has(#photograph)")).to_be_visible()
+    expect(page.locator("#camera-open")).to_be_hidden()
     page.locator("#grid .why").first.tap()
     page.locator("#grid img.heat").wait_for()
     page.locator("#grid .card").nth(1).tap()

@@ -36,10 +36,10 @@ def told(page: Page) -> str:
 def test_what_the_service_refuses_is_told_in_its_words(page: Page, shop: Shop) -> None:
     choose(page, b"no image", "letter.pdf")
     assert "not an image of a known format" in told(page)
-    assert not page.locator("#error-again").is_visible()
+    expect(page.locator("#error-again")).to_be_hidden()
     choose(page, QUERY)
     hits(page)
-    assert not page.locator("#error").is_visible()
+    expect(page.locator("#error")).to_be_hidden()
     page.goto(f"{shop.address}/?item=nothing")
     assert "No item has the id 'nothing'" in told(page)
 
@@ -115,13 +115,13 @@ def test_the_panel_shows_recall_and_latency_and_follows_the_writes(opened: Opene
         shown = [float(text.split()[0]) / 100 for text in page.locator("#recall dd").all_inner_texts()]
         assert shown == pytest.approx(list(recall.values()), abs=6e-4)
         expect(page.locator("#recall-age")).to_contain_text("of the collection as it is")
-        assert page.locator("#latency-note").inner_text() == "Nothing was searched yet."
+        expect(page.locator("#latency-note")).to_have_text("Nothing was searched yet.")
         for _ in range(3):
             choose(page, QUERY)
             hits(page)
         expect(page.locator("#latency-note")).to_contain_text("3 searches: half within")
-        assert page.locator("#latency-chart rect").count() == 3
-        assert "embedding" in page.locator("#latency-stages").inner_text()
+        expect(page.locator("#latency-chart rect")).to_have_count(3)
+        expect(page.locator("#latency-stages")).to_contain_text("embedding")
 
         shop.client.put("new", QUERY, label="disc")
         page.clock.install()
@@ -145,4 +145,4 @@ def test_a_starting_service_is_waited_for(template: Gallery, visit: Visit) -> No
         expect(page.locator("#results-title")).to_have_text("Starting")
         loaded.set()
         page.wait_for_selector(".card")
-        assert not page.locator("#error").is_visible()
+        expect(page.locator("#error")).to_be_hidden()
