@@ -18,10 +18,6 @@ from retrieval.read_ahead import read_ahead
 
 ImageSource = Path | bytes | Image.Image
 
-DECODED_PIXELS = 256
-"""A large JPEG may be decoded at a fraction of its size, but to no less than this on the short side: enough for a
-thumbnail, so that an image put into a gallery and the same image as a query are decoded alike."""
-
 
 class Embedder:
     """Turns images into `float32[n, d]`, L2-normalised. Safe for use from many threads; the engine runs one batch
@@ -58,8 +54,7 @@ class Embedder:
 
     def decode(self, source: ImageSource) -> Image.Image:
         """The upright RGB image, decoded alike for galleries, queries and scores. Raises ImageError."""
-        least = max(self.bundle.preprocessing.short_side, DECODED_PIXELS)
-        return decode_image(source, limits=self.limits, at_least=least)
+        return decode_image(source, limits=self.limits, at_least=self.bundle.preprocessing.decoded_side)
 
     def embed_prepared(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8[n, p, p, 3] -> float32[n, d], n >= 0, in batches of at most `batch_size`."""

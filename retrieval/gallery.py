@@ -28,9 +28,6 @@ from retrieval.read_ahead import read_ahead
 MODEL_NAME = "model"
 """The model's bundle, in a gallery's folder."""
 
-THUMBNAIL_PIXELS = 256
-"""Longer side of a stored thumbnail."""
-
 UPSERT_BATCH = 64
 """Items a transaction: one fsync for many items, and little work lost when a build is killed."""
 
@@ -64,7 +61,7 @@ class Gallery:
     def read(self, source: ImageSource) -> tuple[NDArray[np.uint8], bytes]:
         """Decode once: the prepared image uint8[p, p, 3] and the JPEG thumbnail. Raises ImageError."""
         image = self.embedder.decode(source)
-        return self.embedder.bundle.preprocessing.prepare(image), thumbnail_jpeg(image, THUMBNAIL_PIXELS)
+        return self.embedder.bundle.preprocessing.prepare(image), thumbnail_jpeg(image)
 
     def add(
         self, images: Sequence[GalleryImage], *, on_error: Callable[[str, ImageError], None]

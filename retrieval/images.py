@@ -51,6 +51,9 @@ PLUGINS = (
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp"})
 
+THUMBNAIL_PIXELS = 256
+"""Longer side of a stored thumbnail."""
+
 # Pillow warns above 89 million pixels and raises above twice that. The limit below is checked in any case;
 # the filter only keeps the warning of a refused image off the terminal.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
@@ -121,7 +124,7 @@ def decode_image(
     raise ImageError(f"{name} {reason}")
 
 
-def thumbnail_jpeg(image: Image.Image, pixels: int = 256) -> bytes:
+def thumbnail_jpeg(image: Image.Image, pixels: int = THUMBNAIL_PIXELS) -> bytes:
     """JPEG file of an RGB image scaled down (never up) to fit a square of `pixels`, without any metadata."""
     small = image.copy()
     small.thumbnail((pixels, pixels), Image.Resampling.BICUBIC)

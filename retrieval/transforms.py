@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from retrieval.errors import BundleError
+from retrieval.images import THUMBNAIL_PIXELS
 
 # Mean and standard deviation of ImageNet's training images, red, green, blue, on a scale of 0 to 1.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -49,6 +50,13 @@ class Preprocessing:
     def short_side(self) -> int:
         """Pixels of the resized square: what `decode_image(at_least=...)` must leave of a large JPEG."""
         return self.resize or self.pixels
+
+    @property
+    def decoded_side(self) -> int:
+        """The same where a thumbnail may be made too, so that an image put into a gallery and the same image as a query
+        are decoded alike.
+        """
+        return max(self.short_side, THUMBNAIL_PIXELS)
 
     def prepare(self, image: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Resize (bicubic, with antialiasing) and crop an RGB image. Returns uint8[pixels, pixels, 3]."""

@@ -7,16 +7,18 @@ import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.embedder import DECODED_PIXELS, Embedder
-from retrieval.gallery import THUMBNAIL_PIXELS
 from retrieval.images import ImageLimits, decode_image, thumbnail_jpeg
 from service.batching import Batcher, Embedded, milliseconds
 from service.lines import LineThreads, Priority
 from service.stages import record
+
+if TYPE_CHECKING:
+    from retrieval.embedder import Embedder
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,10 @@ class EmbeddingWorker:
 
         def work() -> Prepared:
             started = time.perf_counter()
-            image = decode_image(content, limits=self._limits, at_least=self._at_least)
-            small = thumbnail_jpeg(image, THUMBNAIL_PIXELS) if thumbnail else None
-            pixels = self._preprocess(image)
+            # As `Embedder.decode` does it, under the service's own limits.
+            image = decode_image(content, limits=self._limits, at_least=self._preprocessing.decoded_side)
+            small = thumbnail_jpeg(image) if thumbnail else None
+            pixels = self._preprocessing.prepare(image)
             return Prepared(
                 pixels,
                 small,
@@ -81,7 +84,7 @@ class EmbeddingWorker:
 
     def warm_up(self) -> None:
         """Embed a grey image, so that the first client does not pay for lazy initialisation. Blocks."""
-        pixels = self._embedder.bundle.preprocessing.pixels
+        pixels = self._preprocessing.pixels
         grey = np.full((pixels, pixels, 3), 128, np.uint8)
         self._batcher.submit(self._embedder.embed_prepared, [grey], Priority.SEARCH).result()
 
@@ -92,7 +95,4 @@ class EmbeddingWorker:
 
     def _use(self, embedder: Embedder) -> None:
         self._embedder = embedder
-        preprocessing = embedder.bundle.preprocessing
-        self._preprocess = preprocessing.prepare
-        # As `Embedder.decode` does it, under the service's own limits.
-        self._at_least = max(preprocessing.short_side, DECODED_PIXELS)
+        self._preprocessing = embedder.bundle.preprocessing

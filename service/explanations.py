@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from retrieval.embedder import DECODED_PIXELS
 from retrieval.images import ImageLimits, decode_image
 from service.problems import RETRY_SECONDS, ProblemError
 from service.schemas import View
@@ -92,7 +91,7 @@ class Explanations:
         from retrieval.explanation_picture import png
 
         bundle = self._gallery.embedder.bundle
-        least = max(bundle.preprocessing.short_side, DECODED_PIXELS)
+        least = bundle.preprocessing.decoded_side
         images = [decode_image(content, limits=self._limits, at_least=least) for content in (query, item)]
         prepared = [bundle.preprocessing.prepare(image) for image in images]
         explanation = explain(bundle, *prepared, typical=self._mean() if typical else None)
