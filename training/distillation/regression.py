@@ -39,9 +39,15 @@ def fit_linear_layer(
 
     views: batches of images for the student and for the teacher, float[n, 3, h, w] each. strength: of the ridge,
     relative to the mean variance of the inputs. Returns the share of the embeddings' variance that is explained, on the
-    views themselves. Both networks are left in eval mode.
+    views themselves. Both networks are left in eval mode. Raises UserError where there is no such layer, or one of
+    another size than the teacher's embedding.
     """
     linear, norm = linear_layer(student.network)
+    if linear.out_features != teacher.embedding_size:
+        raise UserError(
+            f"regression fits the student's linear layer, of size {linear.out_features}, to the teacher's embeddings "
+            f"of {teacher.embedding_size} numbers; give the student's head that size, or leave out regression"
+        )
     seen: list[Tensor] = []
 
     def note(_: nn.Module, inputs: Any) -> None:

@@ -54,3 +54,8 @@ def test_a_student_without_a_linear_layer_is_refused() -> None:
     spec = EnsembleSpec("mobilenet_v3_small", "B3", (HeadSpec(last_block="res4_1"),))
     with pytest.raises(UserError, match="reduction: linear"):
         linear_layer(build_ensemble(spec, weights=None))
+
+
+def test_a_layer_of_another_size_than_the_embedding_is_refused() -> None:
+    with pytest.raises(UserError, match="of size 5, to the teacher's embeddings of 6 numbers"):
+        fit_linear_layer(student(5), student(6), views(), strength=0.01)
