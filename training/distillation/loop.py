@@ -156,6 +156,7 @@ def distill(
         if epoch == stage.first and progress.step == 0:
             # Each stage begins with an optimiser that remembers nothing.
             optimiser.state.clear()
+        taught = any(term.counts_in(stage.name) for term in terms)
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
             group["base_lr"] = rate if stage.lr is None else stage.lr
         batches = batch_order(
@@ -179,7 +180,7 @@ def distill(
             for group in optimiser.param_groups:
                 group["lr"] = group["base_lr"] * stage.rate_factor(position)
 
-            seen, shown = views.make(pixels, device, seed=seed, for_teacher=bool(terms))
+            seen, shown = views.make(pixels, device, seed=seed, for_teacher=taught)
             targets = labels[own[step]].to(device)
             losses = learner(seen, shown, targets, stage.name, stage.progress(position))
             # Gradients are averaged over processes, whose shares of a batch may differ by an image.
@@ -218,7 +219,9 @@ def distill(
                 and scored is not None
                 and ((epoch + 1) % recipe.score.every == 0 or last)
             ):
-                reached = score(recipe, result, scored, test_images, preprocessing, accelerator)
+                # The average begins with the main stage.
+                current = result if stage.name == "main" else network
+                reached = score(recipe, current, scored, test_images, preprocessing, accelerator)
                 if recipe.score.overlap and last and teacher is not None:
                     reached["overlap"] = overlap_score(
                         recipe, model, result, teacher, scored, preprocessing, accelerator

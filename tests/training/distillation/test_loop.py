@@ -214,3 +214,20 @@ def test_one_seed_gives_one_student(make_distillation: Make, tmp_path: Path) -> 
     assert same(weights(one.parent), weights(tmp_path / "two"))
     assert not same(weights(one.parent), weights(tmp_path / "three"))
     assert json.loads((one / "model.json").read_text())["network"] == "wrn-10-1"
+
+
+def test_an_early_stage_scores_the_student_and_not_the_average_that_has_not_begun(
+    make_distillation: Make, teacher: Path, tmp_path: Path
+) -> None:
+    overrides = [
+        f"teacher.model={teacher}",
+        "terms=[{method: kd, stage: both}]",
+        "initialise={epochs: 4}",
+        "score={split: test, every: 4}",
+    ]
+    reached = []
+    for name, schedule in (("plain", "{epochs: 1}"), ("averaged", "{epochs: 1, average: 0.9}")):
+        distill(make_distillation(*overrides, f"schedule={schedule}"), tmp_path / name)
+        reached.append(read_metrics(RunFolder(tmp_path / name))[3]["score"])
+    assert reached[0] == reached[1]
+    assert reached[0]["error"]["1"] < 0.7
