@@ -17,6 +17,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.behind_link import behind_link
 from indexes.collection import (
     HIT_FIELDS,
     Collection,
@@ -107,7 +108,7 @@ class LocalCollection(CollectionReading, Collection):
         read_only: beside the process that writes; searches see its writes. Raises CollectionError if there is
         none, CollectionLockedError, ForeignModelError, StorageError.
         """
-        folder = Path(folder)
+        folder = behind_link(Path(folder))
         if not (folder / DATABASE_NAME).is_file():
             raise CollectionError(f"{folder}: no collection is there; make one with `hdhe index build`")
         lock = None if read_only else FolderLock(folder)

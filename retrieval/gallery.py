@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes import Attributes, Collection, CollectionError, LocalCollection, NewItem
+from indexes.behind_link import behind_link
 from retrieval.bundle import Bundle, load_bundle, save_bundle
 from retrieval.embedder import Embedder, ImageSource
 from retrieval.errors import ImageError
@@ -142,12 +143,14 @@ def open_gallery(
     in whose space it must embed. Raises CollectionError or BundleError, one line each.
     """
     check_is_gallery(folder)
-    if folder.resolve() != folder.absolute():
-        # Where a link points may change while this is open, and SQLite opens its file by name again and again.
-        folder = folder.resolve()
-    bundle = load_bundle(folder / MODEL_NAME)
+    found = behind_link(folder)
+    bundle = load_bundle(found / MODEL_NAME)
     queries = None
     if query_model is not None:
         queries = Embedder(load_query_model(query_model, bundle), engine=engine)
-    collection = LocalCollection.open(folder, model_fingerprint=bundle.fingerprint, read_only=read_only)
-    return Gallery(folder, collection, Embedder(bundle, engine=engine), queries)
+    collection = LocalCollection.open(found, model_fingerprint=bundle.fingerprint, read_only=read_only)
+    if behind_link(folder) != found:
+        # Switched while the model was loaded, when this was not locked yet: what is written here now would be lost.
+        collection.close()
+        return open_gallery(folder, read_only=read_only, engine=engine, query_model=query_model)
+    return Gallery(found, collection, Embedder(bundle, engine=engine), queries)

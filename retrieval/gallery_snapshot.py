@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from indexes import CollectionError, LocalCollection
+from indexes.behind_link import behind_link
 from indexes.collection_snapshot import copy_files, describe
 from indexes.new_folder import new_folder
 from indexes.snapshot_manifest import Manifest, checked_manifest
@@ -18,6 +19,7 @@ def snapshot_gallery(folder: Path, target: Path) -> Manifest:
     The target appears whole or not at all. Raises CollectionError, StorageError.
     """
     check_is_gallery(folder)
+    folder = behind_link(folder)
     with new_folder(target) as temporary:
         copy_files(folder, temporary)
         shutil.copytree(folder / MODEL_NAME, temporary / MODEL_NAME)

@@ -22,6 +22,7 @@ def reembed(
 ) -> None:
     """Embed the items of a collection by another model into a new one beside it, also while it is served."""
     from indexes import ForeignModelError
+    from indexes.behind_link import behind_link
     from indexes.collection_reading import stored_items
     from retrieval.bundle import load_bundle
     from retrieval.embedder import Embedder
@@ -36,6 +37,7 @@ def reembed(
     from retrieval.reembedding import Followed, begin_to_follow, follow, thumbnail_agreement
 
     check_is_gallery(collection)
+    collection = behind_link(collection)
     bundle = load_bundle(model)
     with stored_items(collection) as source:
         if (to / MODEL_NAME).is_dir():

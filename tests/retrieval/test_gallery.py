@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,13 @@ import torch
 from PIL import Image
 
 from indexes import CollectionError, ForeignModelError
+from indexes.collection_reading import stored_items
 from retrieval.bundle import Bundle, load_bundle, save_bundle
 from retrieval.embedder import Embedder
 from retrieval.errors import BundleError, ImageError, UserError
 from retrieval.gallery import UPSERT_BATCH, GalleryImage, create_gallery, open_gallery
+from retrieval.gallery_snapshot import snapshot_gallery
+from retrieval.gallery_switch import switch
 from retrieval.networks import EnsembleSpec, HeadSpec, build_ensemble
 from retrieval.transforms import Preprocessing
 from tests.retrieval.students import write_model
@@ -131,6 +135,50 @@ def test_a_gallery_keeps_its_models_space(tmp_path: Path) -> None:
     create_gallery(tmp_path / "g", load_bundle(tmp_path / "student")).close()
     with open_gallery(tmp_path / "g") as gallery:
         assert gallery.embedder.bundle.space == "b" * 64
+
+
+def switch_while(name: str, where: str, link: Path, to: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the link point to another gallery while a function of a module does its work."""
+    done = getattr(import_module(where), name)
+
+    def meanwhile(*arguments: object) -> object:
+        result = done(*arguments)
+        monkeypatch.undo()
+        switch(link, link.with_name(to), on_error=lambda *error: pytest.fail(str(error)))
+        return result
+
+    monkeypatch.setattr(f"{where}.{name}", meanwhile)
+
+
+def test_a_link_that_is_switched_while_the_model_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written then must be behind the link afterwards."""
+    for name in ("old", "new"):
+        write_model(tmp_path / f"model of {name}", seed=len(name))
+        create_gallery(tmp_path / name, load_bundle(tmp_path / f"model of {name}")).close()
+    link = tmp_path / "link"
+    link.symlink_to("old")
+    switch_while("load_bundle", "retrieval.gallery", link, "new", monkeypatch)
+    with open_gallery(link) as gallery:
+        assert list(gallery.add([GalleryImage("a", photo(1))], on_error=refuse))
+    with stored_items(link) as items:
+        assert items.ids() == ["a"]
+    open_gallery(tmp_path / "old").close()  # it was let go
+
+
+def test_a_snapshot_is_of_one_gallery_whatever_happens_to_the_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed, name in enumerate(("old", "new")):
+        write_model(tmp_path / f"model of {name}", seed=seed)
+        create_gallery(tmp_path / name, load_bundle(tmp_path / f"model of {name}")).close()
+    link = tmp_path / "link"
+    link.symlink_to("old")
+    switch_while("copy_files", "retrieval.gallery_snapshot", link, "new", monkeypatch)
+    snapshot_gallery(link, tmp_path / "copy")
+    with open_gallery(tmp_path / "copy") as copy:
+        assert copy.embedder.fingerprint == load_bundle(tmp_path / "model of old").fingerprint
 
 
 def test_a_folder_that_is_no_gallery_says_how_to_make_one(tmp_path: Path) -> None:
