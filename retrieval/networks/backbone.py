@@ -8,8 +8,9 @@ stand on that.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeAlias
 
 from torch import Tensor, nn
@@ -98,6 +99,11 @@ class Backbone:
                 f"res{group + 1}_1 to res{group + 1}_{available}"
             )
         return group, block - 1
+
+    def grouped(self, blocks: Iterable[nn.Module]) -> tuple[list[nn.Module], ...]:
+        """All blocks, from the input on, as those of B1..B4."""
+        remaining = iter(blocks)
+        return tuple(list(islice(remaining, count)) for count in self.blocks)
 
     def number(self, group: int, block: int) -> int:
         """Number 1..N, from the input, of the block with these indices."""

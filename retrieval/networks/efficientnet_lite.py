@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from itertools import accumulate
 from typing import cast
 
 import torch
@@ -110,11 +109,9 @@ class EfficientNetLite0(nn.Module):
 def view(network: nn.Module, backbone: Backbone) -> BackboneView:
     """B1 is the first two stages (output strides 2 and 4), B2 the third, B3 and B4 two each."""
     net = cast(EfficientNetLite0, network)
-    blocks = list(net.blocks)
-    ends = list(accumulate(backbone.blocks))
     return BackboneView(
         stem=net.stem,
-        groups=tuple(blocks[end - count : end] for end, count in zip(ends, backbone.blocks, strict=True)),
+        groups=backbone.grouped(net.blocks),
         tail=net.tail,
         penultimate=penultimate,
         pixels=backbone.pixels,

@@ -7,7 +7,6 @@ and 4.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import accumulate
 from typing import cast
 
 from torch import Tensor, nn
@@ -21,10 +20,9 @@ def view(network: nn.Module, backbone: Backbone) -> BackboneView:
     """First convolution as stem, the inverted residuals as blocks, the last 1x1 convolution as tail."""
     net = cast(MobileNetV3, network)
     stem, *blocks, tail = net.features
-    ends = list(accumulate(backbone.blocks))
     return BackboneView(
         stem=stem,
-        groups=tuple(blocks[end - count : end] for end, count in zip(ends, backbone.blocks, strict=True)),
+        groups=backbone.grouped(blocks),
         tail=tail,
         penultimate=penultimate,
         pixels=backbone.pixels,

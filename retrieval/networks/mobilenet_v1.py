@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from itertools import accumulate
 from typing import cast
 
 from torch import Tensor, nn
@@ -63,11 +62,9 @@ class MobileNetV1(nn.Module):
 def view(network: nn.Module, backbone: Backbone) -> BackboneView:
     """The groups end where the map is about to be halved: with blocks 3, 5, 11 and 13."""
     net = cast(MobileNetV1, network)
-    blocks = list(net.blocks)
-    ends = list(accumulate(backbone.blocks))
     return BackboneView(
         stem=net.stem,
-        groups=tuple(blocks[end - count : end] for end, count in zip(ends, backbone.blocks, strict=True)),
+        groups=backbone.grouped(net.blocks),
         tail=None,
         penultimate=penultimate,
         pixels=backbone.pixels,

@@ -4,7 +4,6 @@ linear projection in each block. As in `mobilenet`, the groups end where the map
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import cast
 
 from torch import Tensor, nn
@@ -17,10 +16,9 @@ from retrieval.networks.backbone import Backbone, BackboneView
 def view(network: nn.Module, backbone: Backbone) -> BackboneView:
     """First convolution as stem, the inverted residuals as blocks, the last 1x1 convolution as tail."""
     stem, *blocks, tail = cast(MobileNetV2, network).features
-    ends = list(accumulate(backbone.blocks))
     return BackboneView(
         stem=stem,
-        groups=tuple(blocks[end - count : end] for end, count in zip(ends, backbone.blocks, strict=True)),
+        groups=backbone.grouped(blocks),
         tail=tail,
         penultimate=penultimate,
         pixels=backbone.pixels,
