@@ -9,7 +9,12 @@ from service.settings import MEBIBYTE, Settings
 
 FORM_BYTES = 2 * MEBIBYTE
 """For what a form holds beside its images: label, attributes, filter, and the part headers."""
-MANY_IMAGES = {("POST", "/v1/items"), ("POST", "/v1/embeddings")}
+_MANY_IMAGES = {("POST", "/v1/items"), ("POST", "/v1/embeddings")}
+
+
+def many_images(scope: Scope) -> bool:
+    """Whether this request may carry many images."""
+    return (scope["method"], scope["path"]) in _MANY_IMAGES
 
 
 class BodyLimit:
@@ -25,8 +30,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        many = (scope["method"], scope["path"]) in MANY_IMAGES
-        limit = self._many_images if many else self._one_image
+        limit = self._many_images if many_images(scope) else self._one_image
         error = TooLargeError(f"A request of this kind may have at most {limit} bytes.")
         if _declared_length(scope) > limit:
             await problem_response(error.problem)(scope, receive, send)

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access import is_public
-from service.body_limit import MANY_IMAGES
+from service.body_limit import many_images
 from service.places import OverloadedError
 from service.problems import ProblemError, problem_response
 from service.settings import Settings
@@ -58,8 +58,7 @@ class RequestLimits:
             started = True
             await send(message)
 
-        many = (scope["method"], scope["path"]) in MANY_IMAGES
-        seconds = self._many_images_seconds if many else self._seconds
+        seconds = self._many_images_seconds if many_images(scope) else self._seconds
         try:
             async with asyncio.timeout(seconds) as limit:
                 await self._app(scope, noted_receive, noted_send)

@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from starlette.datastructures import FormData, UploadFile
 
 from indexes.collection import HIT_FIELDS, HitField, Scalar
+from service.form_parser import parsed_form
 from service.problems import InvalidRequestError, ProblemError, TooLargeError, invalid_request
 from service.rate_limit import charge_images
 from service.schemas import DEFAULT_K
@@ -86,9 +87,7 @@ async def multipart(request: Request, settings: Settings) -> AsyncIterator[Form]
     """The form of a multipart request; its files are gone afterwards."""
     if media_type(request) != MULTIPART:
         raise unsupported_media_type(MULTIPART)
-    # A label, an id and attributes for each image; one image more than allowed, to be told from a torn form.
-    most = settings.max_request_images + 1
-    async with request.form(max_files=most, max_fields=3 * most + 8, max_part_size=MAX_JSON_BYTES) as data:
+    async with parsed_form(request, settings) as data:
         files = len(data.getlist("image"))
         if files > settings.max_request_images:
             raise TooLargeError(f"A request may have at most {settings.max_request_images} images.")

@@ -63,13 +63,15 @@ async def explanations(request: Request, backend: ReadyBackend) -> Response:
                     )
                 except ValidationError as error:
                     raise invalid_request(error) from None
+                # The item first: what waits for a read of the collection must not hold an image meanwhile.
+                item = await _thumbnail(choices.id, backend)
                 query, name = await form.image(), "the query"
         case "application/json":
             choices = asked = parsed_json(await json_body(request), ExplanationQuery)
             query, name = await _thumbnail(asked.query_id, backend), asked.query_id
+            item = await _thumbnail(choices.id, backend)
         case _:
             raise unsupported_media_type(MULTIPART, JSON)
-    item = await _thumbnail(choices.id, backend)
     explaining = backend.explanations.explain(
         query, item, choices.view, typical=choices.typical, names=(name, choices.id)
     )

@@ -99,13 +99,13 @@ async def put_item(
         form.expect_only("image", "label", "attributes")
         label = form.field("label")
         attributes = attributes_field(form.field("attributes"))
-        content = await form.image()
-    with backend.places.take(Priority.UPLOAD):
-        write, answer = await known_write(backend, content, id, label, attributes, idempotency_key)
-        if answer is None:
-            image, vector = await while_present(request, _embedded(content, backend))
-            item = new_item(write, vector, image.thumbnail)
-            (answer,) = await backend.write(backend.collection.upsert, [item])
+        with backend.places.take(Priority.UPLOAD):
+            content = await form.image()
+            write, answer = await known_write(backend, content, id, label, attributes, idempotency_key)
+            if answer is None:
+                image, vector = await while_present(request, _embedded(content, backend))
+                item = new_item(write, vector, image.thumbnail)
+                (answer,) = await backend.write(backend.collection.upsert, [item])
     response.status_code = 201 if answer.created else 200
     return ItemBody.of(answer.item)
 

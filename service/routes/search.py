@@ -79,9 +79,9 @@ async def _by_image(request: Request, backend: Backend) -> SearchAnswer:
         text = form.field("filter")
         parsed = None if text is None else parse_filter(json_field(text, "filter"))
         wanted = _Wanted(k, parsed, include_field(form.field("include")))
-        content = await form.image()
-    with backend.places.take(Priority.SEARCH):
-        return await while_present(request, _of_content(content, wanted, backend))
+        with backend.places.take(Priority.SEARCH):
+            content = await form.image()
+            return await while_present(request, _of_content(content, wanted, backend))
 
 
 async def _of_content(content: bytes, wanted: _Wanted, backend: Backend) -> SearchAnswer:
