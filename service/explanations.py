@@ -10,9 +10,7 @@ computed at a time, in a thread of its own, and few may wait.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from retrieval.images import ImageLimits, decode_image
-from service.problems import RETRY_SECONDS, ProblemError
+from service.bounded_threads import BoundedThreads
 from service.schemas import View
 
 if TYPE_CHECKING:
@@ -35,7 +33,7 @@ TYPICAL_SECONDS = 60
 PICTURE_PIXELS = 640
 """Longer side of the query's picture; a map is coarse, and a camera's resolution would only be sent for nothing."""
 WAITING = 8
-"""So many explanations may wait; further ones are refused."""
+"""So many explanations are accepted, with the one that is being computed; further ones are refused."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,7 @@ class Explanations:
     def __init__(self, gallery: Gallery, *, limits: ImageLimits) -> None:
         self._gallery = gallery
         self._limits = limits
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="explain")
-        self._waiting = 0
+        self._thread = BoundedThreads(1, "explain", WAITING - 1)
         self._typical: tuple[float, NDArray[np.float32]] | None = None
 
     async def explain(
@@ -62,27 +59,13 @@ class Explanations:
         """Explain why two image files are alike. names: of the query and of the item, for captions.
 
         typical: take off what the collection's images have in common, so that what is particular shows. Raises
-        ImageError for a query that cannot be used, and ProblemError (503) where too many wait.
+        ImageError for a query that cannot be used, and OverloadedError where too many wait.
         """
-        if self._waiting >= WAITING:
-            raise ProblemError(
-                503,
-                "busy",
-                "Too many explanations are wanted",
-                f"{WAITING} are waiting already; try again in a moment.",
-                headers={"Retry-After": str(RETRY_SECONDS)},
-            )
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._thread, self._explain, query, item, view, typical, names
-            )
-        finally:
-            self._waiting -= 1
+        return await self._thread.run(self._explain, query, item, view, typical, names)
 
     def close(self) -> None:
-        """Finish the one that is being computed, drop those that wait, and stop the thread. Blocks."""
-        self._thread.shutdown(cancel_futures=True)
+        """Finish what was accepted and stop the thread. Blocks."""
+        self._thread.close()
 
     def _explain(
         self, query: bytes, item: bytes, view: View, typical: bool, names: tuple[str, str]
