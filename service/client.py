@@ -1,13 +1,16 @@
 """A client of the service: calls answer with the models of the service's own schema. docs/service.md has an example.
 
 A busy or starting service (429, 503) is asked again, a few times, after the time that it names; so is one whose
-connection breaks, unless the request is a deletion. Any other refusal is raised as a `ServiceError`.
+connection breaks. Uploads carry an `Idempotency-Key`, so that one that was carried out unseen is not made again when it
+is sent again, and is answered as the first time. A deletion that may have been carried out is not sent again. Any other
+refusal is raised as a `ServiceError`.
 """
 
 from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -43,6 +46,8 @@ Filter = Mapping[str, object]
 BUSY = frozenset({429, 503})
 LONGEST_WAIT = 30.0
 """Seconds. A service that names a longer time is not asked again."""
+TOO_LATE = "urn:hdhe:problem:time-limit"
+"""The answer was not ready in time; what was asked for may be done all the same."""
 
 
 class ServiceError(UserError):
@@ -142,7 +147,7 @@ class Client:
     ) -> ItemBody:
         """Store an image, or replace the item that is there. Returns when it is on the service's disk."""
         fields = {"label": label or "", "attributes": json.dumps(attributes or {})}
-        return self._ask(ItemBody, "PUT", _path(id), data=fields, files=[_file(image)])
+        return self._ask(ItemBody, "PUT", _path(id), data=fields, files=[_file(image)], headers=_named())
 
     def put_many(self, images: Iterable[NewImage], *, batch: int = 32) -> Iterator[BulkResult]:
         """Store any number of images, `batch` a request; yields a result for each, in order, as they are on disk."""
@@ -154,7 +159,8 @@ class Client:
                 "attributes": [json.dumps(dict(new.attributes)) for new in chunk],
             }
             files = [_file(new.image) for new in chunk]
-            yield from self._ask(BulkAnswer, "POST", "/v1/items", data=fields, files=files).results
+            answer = self._ask(BulkAnswer, "POST", "/v1/items", data=fields, files=files, headers=_named())
+            yield from answer.results
 
     def get(self, id: str) -> ItemBody:
         """Label, attributes and sequence number of an item."""
@@ -223,7 +229,8 @@ class Client:
                 return answer
             refusal = _refusal(answer)
             wait = refusal.retry_after
-            if answer.status_code not in BUSY or tries_left == 0 or (wait or 0) > LONGEST_WAIT:
+            unsure = method == "DELETE" and refusal.problem.type == TOO_LATE
+            if answer.status_code not in BUSY or tries_left == 0 or (wait or 0) > LONGEST_WAIT or unsure:
                 raise refusal
             time.sleep(1.0 if wait is None else wait)
         raise AssertionError("the last try returns or raises")
@@ -233,6 +240,11 @@ def _path(id: str) -> str:
     # Dots alone are steps in a path, and would be resolved before anything is sent.
     encoded = id.replace(".", "%2E") if id in (".", "..") else quote(id, safe="")
     return f"/v1/items/{encoded}"
+
+
+def _named() -> dict[str, str]:
+    """A name for one write, the same however often it is sent."""
+    return {"Idempotency-Key": str(uuid.uuid4())}
 
 
 def _file(image: ImageFile) -> tuple[str, tuple[str, bytes]]:

@@ -118,6 +118,7 @@ def busy(status: int, wait: str | None = "0") -> httpx.Response:
 
 
 ITEM = httpx.Response(200, json={"id": "a", "label": None, "attributes": {}, "sequence": 1})
+BULK = httpx.Response(200, json={"results": [], "created": 0, "replaced": 0, "failed": 0})
 GONE = httpx.ConnectError("refused")
 
 
@@ -133,6 +134,42 @@ def test_a_repeated_upload_carries_the_image_again(answers: Answers, picture: Pi
     client.put("a", picture("red"))
     bodies = [request.content for request in requests]
     assert all(picture("red") in body for body in bodies)
+
+
+def test_an_upload_has_a_name_of_its_own_that_its_repetitions_share(
+    answers: Answers, picture: Picture
+) -> None:
+    client, requests = answers(GONE, ITEM, busy(503), BULK, ITEM)
+    client.put("a", picture("red"))
+    list(client.put_many([NewImage("a", picture("red"))]))
+    client.put("a", picture("red"))
+    first, again, bulk, bulk_again, other = (request.headers["idempotency-key"] for request in requests)
+    assert (first, bulk) == (again, bulk_again)
+    assert len({first, bulk, other}) == 3
+
+
+def test_an_upload_whose_answer_was_lost_is_answered_as_the_first_time(
+    gallery: Gallery, settings: Settings, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    sent: list[httpx.Request] = []
+
+    class LosesTheFirstAnswer(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            answer = super().handle_request(request)
+            sent.append(request)
+            if len(sent) == 1:
+                answer.read()
+                raise httpx.ReadError("reset")
+            return answer
+
+    with (
+        serving(create_app(gallery, settings)) as address,
+        Client(address, transport=LosesTheFirstAnswer()) as client,
+    ):
+        (result,) = client.put_many([NewImage("a", picture("red"))])
+    assert len(sent) == 2
+    assert (result.status, gallery.collection.count()) == (201, 1)
 
 
 @pytest.mark.parametrize(
@@ -168,5 +205,13 @@ def test_it_waits_as_long_as_it_is_told(answers: Answers, monkeypatch: pytest.Mo
 def test_a_deletion_is_not_sent_twice(answers: Answers) -> None:
     client, requests = answers(GONE)
     with pytest.raises(UnreachableError):
+        client.delete("a")
+    assert len(requests) == 1
+
+
+def test_a_deletion_that_may_have_been_carried_out_is_not_sent_again(answers: Answers) -> None:
+    problem = {"type": "urn:hdhe:problem:time-limit", "title": "Too long", "status": 503}
+    client, requests = answers(httpx.Response(503, json=problem, headers={"Retry-After": "2"}))
+    with pytest.raises(ServiceError, match="503"):
         client.delete("a")
     assert len(requests) == 1
