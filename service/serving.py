@@ -63,10 +63,10 @@ class Serving:
     async def close(self) -> None:
         """Give up what is being changed, finish what is being worked on, and close what was opened."""
         self._ending = True
+        # A switch that is under way ends soon, one way or the other; what it leaves is closed below.
+        await asyncio.to_thread(self._changing.acquire)
         if self._control is not None:
             self._control.close()
-        # A switch that is under way ends soon, one way or the other.
-        await asyncio.to_thread(self._changing.acquire)
         await asyncio.gather(*self._retiring)
         backend: Backend | None = self._app.state.backend
         self._app.state.backend = None
@@ -131,9 +131,10 @@ class Serving:
                 new.close()
                 raise
             self._gallery, self._control = new, self._listen(new)
-        if old_control is not None:
-            old_control.close()
-        self._loop.call_soon_threadsafe(self._retire, old_backend, old_gallery)
+            if old_control is not None:
+                old_control.close()
+            # Before `close` may go on, which waits for what is let go.
+            self._loop.call_soon_threadsafe(self._retire, old_backend, old_gallery)
         logger.info(
             "%s: %d items, in the place of %s", new.folder, new.collection.count(), old_gallery.folder
         )
