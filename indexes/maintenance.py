@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from indexes.collection_check import CheckReport
 from indexes.compaction import Compacted
@@ -13,11 +12,9 @@ from indexes.control_socket import NobodyThereError, Task, ask
 from indexes.errors import CollectionLockedError
 from indexes.local_collection import LocalCollection
 
-T = TypeVar("T")
-
 
 def tasks_of(collection: LocalCollection) -> dict[str, Task]:
-    """What the process that holds a collection does for others."""
+    """What the process that holds a collection does for itself and for others."""
 
     def check() -> dict[str, Any]:
         return asdict(collection.check())
@@ -48,24 +45,18 @@ def check(folder: Path) -> CheckReport:
 
 def rebuild(folder: Path, index: str | None = None) -> str:
     """Build the index anew, of another kind where one is named; returns the kind. Raises CollectionError."""
-
-    def here(collection: LocalCollection) -> str:
-        collection.rebuild(index)
-        return collection.stats().index_kind
-
-    return str(_wherever(folder, here, "rebuild", index=index))
+    return str(_wherever(folder, "rebuild", index=index))
 
 
 def compact(folder: Path) -> Compacted:
     """Give back what deleted items have left. Raises CollectionError."""
-    done = _wherever(folder, lambda collection: asdict(collection.compact()), "compact")
-    return Compacted(**done)
+    return Compacted(**_wherever(folder, "compact"))
 
 
-def _wherever(folder: Path, here: Callable[[LocalCollection], T], task: str, **arguments: Any) -> Any:
+def _wherever(folder: Path, task: str, **arguments: Any) -> Any:
     try:
         with LocalCollection.open(folder) as collection:
-            return here(collection)
+            return tasks_of(collection)[task](**arguments)
     except CollectionLockedError as locked:
         try:
             return ask(folder, task, **arguments)
