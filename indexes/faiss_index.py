@@ -91,8 +91,7 @@ class FaissIndex:
     def keys(self) -> Keys:
         """int64[n], ascending: the keys that are in it and not removed."""
         with self._searching():
-            index = faiss.index_gpu_to_cpu(self._index) if self.on_gpu else self._index
-            return np.setdiff1d(_all_keys(index), self._dead, assume_unique=True)
+            return np.setdiff1d(_all_keys(self._on_cpu()), self._dead, assume_unique=True)
 
     def part(self, number: int) -> tuple[Keys, Vectors] | None:
         """Keys int64[m] and vectors float32[m, d] as it holds them, a part at a time; None beyond the last part.
@@ -100,8 +99,7 @@ class FaissIndex:
         A change between two parts may move vectors from one part to another.
         """
         with self._searching():
-            index = faiss.index_gpu_to_cpu(self._index) if self.on_gpu else self._index
-            stored = part(index, number)
+            stored = part(self._on_cpu(), number)
             if stored is None:
                 return None
             keys, vectors = stored
@@ -113,7 +111,7 @@ class FaissIndex:
         if self.kind.exact_scores:
             return vectors
         with self._searching():
-            return coded(faiss.index_gpu_to_cpu(self._index) if self.on_gpu else self._index, vectors)
+            return coded(self._on_cpu(), vectors)
 
     def add(self, keys: Keys, vectors: Vectors) -> None:
         """Add float32[m, d] under keys int64[m] that were never in it."""
@@ -142,7 +140,7 @@ class FaissIndex:
             return len(self._dead) == 0
 
     def _drop_dead(self) -> None:
-        index = faiss.index_gpu_to_cpu(self._index) if self.on_gpu else self._index
+        index = self._on_cpu()
         index.remove_ids(self._dead)
         self._index = self._placed(index)
         self._dead = np.empty(0, dtype=np.int64)
@@ -173,10 +171,13 @@ class FaissIndex:
     def write(self, writer: faiss.IOWriter) -> None:
         """Write FAISS's own form of it; searches go on meanwhile."""
         with self._searching():
-            faiss.write_index(faiss.index_gpu_to_cpu(self._index) if self.on_gpu else self._index, writer)
+            faiss.write_index(self._on_cpu(), writer)
 
     def _searching(self) -> AbstractContextManager[None]:
         return self._lock.writing() if self.on_gpu else self._lock.reading()
+
+    def _on_cpu(self) -> faiss.Index:
+        return faiss.index_gpu_to_cpu(self._index) if self.on_gpu else self._index
 
     def _placed(self, index: faiss.Index) -> faiss.Index:
         if not self.on_gpu:
