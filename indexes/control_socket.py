@@ -44,8 +44,9 @@ class ControlSocket:
         self._path = folder / SOCKET_NAME
         self._tasks = dict(tasks)
         self._closed = False
-        self._socket: socket.socket | None = socket.socket(socket.AF_UNIX)
+        self._socket: socket.socket | None = None
         try:
+            self._socket = socket.socket(socket.AF_UNIX)
             # One that is there was left behind by a process that was killed: the lock is ours now.
             self._path.unlink(missing_ok=True)
             os.fchmod(self._socket.fileno(), 0o600)
@@ -58,8 +59,9 @@ class ControlSocket:
                 self._path,
                 error.strerror,
             )
-            self._socket.close()
-            self._socket = None
+            if self._socket is not None:
+                self._socket.close()
+                self._socket = None
             return
         Thread(target=self._answer_all, args=(self._socket,), name="control", daemon=True).start()
 
