@@ -136,8 +136,9 @@ class ItemRows:
                 ).fetchall()
                 removed.extend(key for (key,) in gone)
                 found.append(bool(gone))
-            sequence += len(removed)
-            connection.execute("UPDATE clock SET sequence = ?", [sequence])
+            if removed:
+                sequence += len(removed)
+                connection.execute("UPDATE clock SET sequence = ?", [sequence])
         return found, Written([], removed, [], [], sequence)
 
     def choose_index(self, kind: str) -> None:
