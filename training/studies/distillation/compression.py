@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from training.studies.distillation.asked import Asked
-from training.studies.distillation.fast_training import TEACHER_ERROR
-from training.studies.distillation.methods import BY_NAME, CIFAR10_TEACHER, course, teacher_row
+from training.studies.distillation.methods import BY_NAME, CIFAR10_TEACHER, course, teacher_row, usual_teacher
 from training.studies.distillation.small_data import EPOCHS
 from training.studies.study import Row, Study
 from training.studies.teachers import TEACHER
@@ -65,13 +64,13 @@ _CIFAR100_TEACHERS = {"wrn-28-4": 21.09, _LARGE_TEACHER: 15.57}
 def compression(asked: Asked) -> Study:
     """The slides' pairs, those of CIFAR-100 if that is the data and those of CIFAR-10 otherwise."""
     asked.refuse_student("compression")
-    return _cifar100() if asked.data == "cifar100" else _cifar10(published=asked.data == "cifar10")
+    return _cifar100() if asked.data == "cifar100" else _cifar10(asked)
 
 
-def _cifar10(*, published: bool) -> Study:
+def _cifar10(asked: Asked) -> Study:
     """Rows are named `AB + KD for depth`."""
-    errors = {"wrn-22-4": TEACHER_ERROR if published else None, "wrn-16-4": None}
-    rows = [teacher_row(network, CIFAR10_TEACHER, error) for network, error in errors.items()]
+    published = asked.data == "cifar10"
+    rows = [usual_teacher(asked), teacher_row("wrn-16-4", CIFAR10_TEACHER)]
     for kind, (teacher, student, figures) in _CIFAR10.items():
         for name, figure in zip(_CIFAR10_METHODS, figures, strict=True):
             own = {"student.network": student, "data.share": _SHARE}

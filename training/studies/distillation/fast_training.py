@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from training.studies.distillation.asked import Asked
-from training.studies.distillation.methods import CIFAR10_TEACHER, METHODS, Pair, course, teacher_row
+from training.studies.distillation.methods import METHODS, STUDENT, Pair, course, usual_teacher
 from training.studies.study import Row, Study
-
-TEACHER_NETWORK = "wrn-22-4"
-STUDENT = "wrn-16-2"
-TEACHER_ERROR = 4.51
 
 PAIRS: tuple[Pair, ...] = ((1, 1), (1, 5), (3, 12), (5, 25), (10, 50), (20, 100))
 
@@ -26,9 +22,7 @@ _PUBLISHED: dict[str, tuple[float, ...]] = {
 
 def fast_training(asked: Asked) -> Study:
     """Every method at every pair of epochs; rows are named `AB + KD at 1+1`."""
-    teacher = teacher_row(
-        TEACHER_NETWORK, CIFAR10_TEACHER, TEACHER_ERROR if asked.data == "cifar10" else None
-    )
+    teacher = usual_teacher(asked)
     rows = [teacher]
     for column, (first, second) in enumerate(PAIRS):
         for method in METHODS:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.distillation.methods.table import METHODS as TERMS
+from training.studies.distillation.asked import Asked
 from training.studies.study import Row
 from training.studies.teachers import TEACHER
 
@@ -67,6 +68,11 @@ CIFAR10_TEACHER: dict[str, Any] = {
 """The short schedule of the packaged recipe `cifar10_teacher`; the authors train 200 epochs."""
 
 
+_TEACHER_NETWORK = "wrn-22-4"
+STUDENT = "wrn-16-2"
+_TEACHER_ERROR = 4.51
+
+
 def course(method: Method, pair: Pair) -> dict[str, Any]:
     """What a recipe says of a method at a pair of epochs."""
     first, second = pair
@@ -92,3 +98,8 @@ def teacher_row(network: str, overrides: dict[str, Any], error: float | None = N
     return Row(
         TEACHER + network, {"student.network": network, **overrides}, teaches=True, published=published
     )
+
+
+def usual_teacher(asked: Asked) -> Row:
+    """The teacher of the slides' WRN 16-2, with its published error where the data are the slides'."""
+    return teacher_row(_TEACHER_NETWORK, CIFAR10_TEACHER, _TEACHER_ERROR if asked.data == "cifar10" else None)

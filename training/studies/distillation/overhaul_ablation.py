@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from training.studies.distillation.asked import Asked
-from training.studies.distillation.fast_training import STUDENT, TEACHER_ERROR, TEACHER_NETWORK
-from training.studies.distillation.methods import CIFAR10_TEACHER, teacher_row
+from training.studies.distillation.methods import STUDENT, usual_teacher
 from training.studies.study import Row, Study
 
 _EPOCHS = 15
@@ -39,9 +38,7 @@ _ROWS: dict[str, dict[str, Any]] = {
 
 def overhaul_ablation(asked: Asked) -> Study:
     """OFD and, from it, one aspect changed at a time."""
-    teacher = teacher_row(
-        TEACHER_NETWORK, CIFAR10_TEACHER, TEACHER_ERROR if asked.data == "cifar10" else None
-    )
+    teacher = usual_teacher(asked)
     rows = (Row(name, overrides, teacher=teacher.name) for name, overrides in _ROWS.items())
     return Study(
         name="overhaul-ablation",

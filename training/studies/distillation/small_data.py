@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from training.studies.distillation.asked import Asked
-from training.studies.distillation.fast_training import STUDENT, TEACHER_ERROR, TEACHER_NETWORK
-from training.studies.distillation.methods import CIFAR10_TEACHER, METHODS, Pair, course, teacher_row
+from training.studies.distillation.methods import METHODS, STUDENT, Pair, course, usual_teacher
 from training.studies.study import Row, Study
 
 EPOCHS: Pair = (20, 100)
@@ -26,9 +25,7 @@ _PUBLISHED: dict[str, tuple[float, ...]] = {
 
 def small_data(asked: Asked) -> Study:
     """Every method on every share of the images; rows are named `AB + KD at 1 %`. The teacher has seen all images."""
-    teacher = teacher_row(
-        TEACHER_NETWORK, CIFAR10_TEACHER, TEACHER_ERROR if asked.data == "cifar10" else None
-    )
+    teacher = usual_teacher(asked)
     rows = [teacher]
     for column, share in enumerate(SHARES):
         part = {"data.share": share / 100} if share < 100 else {}
