@@ -123,11 +123,4 @@ def count_images(recipe: Recipe) -> Images:
         training, scored = holdout_classes(training, validation.holdout, validation.holdout_seed or 0)
     else:
         scored = dataset.subset(validation.split or "validation")
-    return Images(
-        training.name,
-        len(training.classes),
-        len(training),
-        scored.name,
-        len(scored.classes),
-        len(scored),
-    )
+    return Images.of(training, scored)

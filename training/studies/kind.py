@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
+from retrieval.datasets import Subset
 from training.sections.section import RunSection
 from training.studies.study import Study
 
@@ -24,7 +25,20 @@ class Images:
     scored: str
     scored_classes: int
     scored_images: int
-    protocol: str = "leave-one-out"
+    protocol: str
+
+    @classmethod
+    def of(cls, training: Subset, scored: Subset, protocol: str = "leave-one-out") -> Self:
+        """Counted."""
+        return cls(
+            training.name,
+            len(training.classes),
+            len(training),
+            scored.name,
+            len(scored.classes),
+            len(scored),
+            protocol,
+        )
 
     def __str__(self) -> str:
         return (

@@ -143,17 +143,9 @@ def _dataset(name: str, root: Path | None) -> ImageDataset:
 
 
 def _count_images(recipe: DistillationRecipe) -> Images:
-    training = _training(recipe)
     scored = _dataset(recipe.data.name, recipe.data.root).subset(recipe.score.split or "test")
-    return Images(
-        training.name,
-        len(training.classes),
-        len(training),
-        scored.name,
-        len(scored.classes),
-        len(scored),
-        protocol="as a classifier" if recipe.task == "classification" else "leave-one-out",
-    )
+    protocol = "as a classifier" if recipe.task == "classification" else "leave-one-out"
+    return Images.of(_training(recipe), scored, protocol)
 
 
 def _settings(recipe: DistillationRecipe) -> str:
