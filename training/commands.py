@@ -14,6 +14,9 @@ from training.studies.command import study
 if TYPE_CHECKING:
     from training.sections.section import RunSection
 
+_Out = Annotated[Path | None, typer.Option(help="The run's folder; default: runs/NAME OF THE RECIPE.")]
+_Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")]
+
 
 def train(
     recipe: Annotated[
@@ -27,10 +30,8 @@ def train(
             help="Replace one value of the recipe: schedule.epochs=5. Repeatable.",
         ),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The run's folder; default: runs/NAME OF THE RECIPE.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    out: _Out = None,
+    resume: _Resume = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -72,10 +73,8 @@ def distill(
             help="Replace one value of the recipe: teacher.model=runs/teacher/bundle. Repeatable.",
         ),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The run's folder; default: runs/NAME OF THE RECIPE.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    out: _Out = None,
+    resume: _Resume = False,
 ) -> None:
     """Teach a light student what a trained network knows; leaves a run folder with the student in its bundle/."""
     # Imported here, so that `hdhe --help` does not wait for torch.
