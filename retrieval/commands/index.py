@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from retrieval.bundle import Bundle
+    from retrieval.gallery import Gallery
 
 CollectionFolder = Annotated[Path, typer.Option(help="The collection's folder.")]
 
@@ -29,10 +33,8 @@ def build(
     ] = False,
 ) -> None:
     """Embed images and put them into a collection; an existing one of the same model is added to."""
-    from indexes import ForeignModelError
     from retrieval.bundle import load_bundle
     from retrieval.errors import ImageError
-    from retrieval.gallery import create_gallery, open_gallery
     from retrieval.gallery_images import find_gallery_images
     from retrieval.progress import track
 
@@ -40,15 +42,7 @@ def build(
     for problem in problems:
         typer.echo(f"hdhe: {problem}", err=True)
     bundle = load_bundle(model)
-    if (collection / "model").is_dir():
-        gallery = open_gallery(collection)
-        if gallery.embedder.fingerprint != bundle.fingerprint:
-            gallery.close()
-            raise ForeignModelError(
-                f"{collection} was filled by another model than {model}; choose another --collection folder"
-            )
-    else:
-        gallery = create_gallery(collection, bundle, index=index)
+    gallery = opened_or_made(collection, bundle, index=index, model=model, option="--collection")
     unreadable = 0
 
     def report(id: str, error: ImageError) -> None:
@@ -83,3 +77,22 @@ def info(
         return
     for name, value in stats.items():
         typer.echo(f"{name.replace('_', ' '):18} {value}")
+
+
+def opened_or_made(folder: Path, bundle: Bundle, *, index: str, model: str, option: str) -> Gallery:
+    """The gallery of this model in a folder. model, option: what the user calls the model and the folder's option.
+
+    Raises ForeignModelError if another model filled it.
+    """
+    from indexes import ForeignModelError
+    from retrieval.gallery import MODEL_NAME, create_gallery, open_gallery
+
+    if not (folder / MODEL_NAME).is_dir():
+        return create_gallery(folder, bundle, index=index)
+    gallery = open_gallery(folder)
+    if gallery.embedder.fingerprint != bundle.fingerprint:
+        gallery.close()
+        raise ForeignModelError(
+            f"{folder} was filled by another model than {model}; choose another {option} folder"
+        )
+    return gallery

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from retrieval.commands.index import CollectionFolder
+from retrieval.commands.index import CollectionFolder, opened_or_made
 
 
 def reembed(
@@ -21,18 +21,11 @@ def reembed(
     index: Annotated[str, typer.Option(help="Index kind of the new collection.")] = "auto",
 ) -> None:
     """Embed the items of a collection by another model into a new one beside it, also while it is served."""
-    from indexes import ForeignModelError
     from indexes.behind_link import behind_link
     from indexes.collection_reading import stored_items
     from retrieval.bundle import load_bundle
     from retrieval.embedder import Embedder
-    from retrieval.gallery import (
-        MODEL_NAME,
-        UPSERT_BATCH,
-        check_is_gallery,
-        create_gallery,
-        open_gallery,
-    )
+    from retrieval.gallery import MODEL_NAME, UPSERT_BATCH, check_is_gallery
     from retrieval.progress import track
     from retrieval.reembedding import Followed, begin_to_follow, follow, thumbnail_agreement
 
@@ -40,15 +33,9 @@ def reembed(
     collection = behind_link(collection)
     bundle = load_bundle(model)
     with stored_items(collection) as source:
-        if (to / MODEL_NAME).is_dir():
-            gallery = open_gallery(to)
-            if gallery.embedder.fingerprint != bundle.fingerprint:
-                gallery.close()
-                raise ForeignModelError(
-                    f"{to} was filled by another model than {model}; choose another --to folder"
-                )
-        else:
-            gallery = create_gallery(to, bundle, index=index)
+        new = not (to / MODEL_NAME).is_dir()
+        gallery = opened_or_made(to, bundle, index=index, model=model, option="--to")
+        if new:
             begin_to_follow(to, source)
         with gallery:
             taken = Followed()
