@@ -54,8 +54,6 @@ def open_teacher(recipe: DistillationRecipe) -> Teacher | None:
 
 
 def _open_bundle(section: TeacherSection) -> Teacher:
-    if section.weights is not None:
-        raise UserError("teacher.weights goes with a classifier; a network that embeds comes with its own")
     bundle = load_bundle(section.model)
     mirror = bundle.network.spec.mirror if section.mirror is None else section.mirror
     side = EnsembleSide(bundle.network, mirror=mirror)

@@ -101,6 +101,18 @@ class DistillationRecipe(RunSection):
         return self
 
     @model_validator(mode="after")
+    def _teacher_of_the_task(self) -> Self:
+        if self.teacher is None:
+            return self
+        if self.task == "classification" and self.teacher.mirror is not None:
+            raise ValueError("teacher.mirror is for retrieval; a classifier has no embedding to sum")
+        if self.task == "retrieval" and self.teacher.weights is not None:
+            raise ValueError(
+                "teacher.weights goes with a classifier; a network that embeds comes with its own"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _stages_have_terms(self) -> Self:
         alone = [term.method for term in self.terms if term.resolved_stage == "initialise"]
         if self.initialise is None and alone:

@@ -57,6 +57,18 @@ def test_stages_come_from_the_rows_unless_said_otherwise(make_distillation: Make
             [TEACHER, "terms=[{method: at, teacher_taps: [B1], student_taps: [B1, B2]}]"],
             "each of the teacher's needs one of the student's",
         ),
+        (
+            ["teacher={model: somewhere, mirror: true}", "terms=[{method: kd}]"],
+            "teacher.mirror is for retrieval",
+        ),
+        (
+            [
+                "teacher={model: x, weights: imagenet}",
+                "terms=[{method: relations}]",
+                "student={backbone: resnet18}",
+            ],
+            "teacher.weights goes with a classifier",
+        ),
         (["sampler.images_per_class=2"], "sampler is for retrieval"),
         (["loss.name=margin"], "loss is for retrieval"),
         (["optimiser.stem_factor=0.1"], "a classifier has one rate"),
