@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 _TYPES = "urn:hdhe:problem:"
 RETRY_SECONDS = 2
+"""Of a 503 that names no time of its own."""
 
 
 class FieldProblem(BaseModel):
@@ -99,7 +100,6 @@ class NotReadyError(ProblemError):
             "not-ready",
             "The service is starting",
             "The model and the index are still being loaded; try again in a moment.",
-            headers={"Retry-After": str(RETRY_SECONDS)},
         )
 
 
