@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import io
-import os
-import re
 import signal
 import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,8 +16,7 @@ from PIL import Image, ImageDraw
 
 from retrieval.bundle import load_bundle
 from retrieval.gallery import GalleryImage, create_gallery, open_gallery
-
-ROOT = Path(__file__).parents[2]
+from tests.service.served_process import client_of, serve
 
 
 def drawing(kind: str, shade: int) -> bytes:
@@ -51,30 +46,11 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(*arguments: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "PASSIVE"}
-    return subprocess.Popen(
-        [sys.executable, "-u", str(ROOT / "hdhe.py"), "serve", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-
-
 @pytest.fixture
 def served(collection: Path) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
-    process = command("--collection", str(collection), "--port", "0")
+    process = serve("--collection", str(collection), "--port", "0")
     try:
-        assert process.stdout is not None
-        address = next(
-            found for line in process.stdout if (found := re.search(r"http://127\.0\.0\.1:\d+$", line))
-        )
-        with httpx.Client(base_url=address.group(), timeout=30) as client:
-            deadline = time.monotonic() + 60
-            while client.get("/readyz").status_code != 200:
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
+        with client_of(process) as client:
             yield process, client
     finally:
         process.kill()
@@ -131,7 +107,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         values = {"tmp": tmp_path, "collection": collection, "taken": taken.getsockname()[1]}
-        process = command(*(argument.format(**values) for argument in arguments))
+        process = serve(*(argument.format(**values) for argument in arguments))
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert len(errors.splitlines()) == 1, errors
