@@ -18,6 +18,9 @@ from service.places import OverloadedError
 from service.problems import ProblemError, problem_response
 from service.settings import Settings
 
+METRICS = "/metrics"
+"""Its own place is beside the others: who watches must see an overload, not be a part of it."""
+
 
 class RequestLimits:
     """ASGI middleware: answers 503 where all places are taken or the time is over, 408 where the body did not come."""
@@ -30,7 +33,7 @@ class RequestLimits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection, as ASGI has it."""
-        if scope["type"] != "http" or is_public(scope["path"]):
+        if scope["type"] != "http" or is_public(scope["path"]) or scope["path"] == METRICS:
             await self._app(scope, receive, send)
             return
         if self._places == 0:

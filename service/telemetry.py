@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
+from service.places import OverloadedError
 from service.stages import STAGES, StageTimes
 
 if TYPE_CHECKING:
@@ -72,13 +74,15 @@ class Telemetry:
         """Everything as of now, and its content type. accept: the header of that name."""
         self._ready.set(backend is not None)
         if backend is not None:
-            await self._look_at(backend)
+            self._waiting.set(backend.waiting)
+            # Where no more reads may wait, the collection's figures are those of the time before.
+            with suppress(OverloadedError):
+                await self._look_at(backend)
         encode, content_type = choose_encoder(accept)
         return await asyncio.to_thread(encode, self._registry), content_type
 
     async def _look_at(self, backend: Backend) -> None:
         stats = await backend.read(backend.collection.stats)
-        self._waiting.set(backend.waiting)
         self._items.set(stats.items)
         self._labels.set(stats.labels)
         self._sequence.set(stats.sequence)

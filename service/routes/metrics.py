@@ -8,13 +8,14 @@ from fastapi import APIRouter, Request, Response
 
 from service.backend import Backend
 from service.problems import responses
+from service.request_limits import METRICS
 from service.telemetry import Telemetry
 
 router = APIRouter(tags=["status"])
 
 
 @router.get(
-    "/metrics",
+    METRICS,
     response_class=Response,
     responses={
         **responses(503, 507),

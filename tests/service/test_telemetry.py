@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from retrieval.gallery import Gallery
 from service.app import create_app
+from service.places import OverloadedError
 from service.stages import STAGES
 
 Picture = Callable[..., bytes]
@@ -89,6 +91,21 @@ def test_it_answers_before_the_collection_is_loaded() -> None:
 
     with TestClient(create_app(never, on_failure=lambda _: None)) as client:
         assert value(client, "hdhe_ready") == 0
+
+
+def test_an_overload_is_seen(client: TestClient, put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    put("one", "red")
+    assert value(client, "hdhe_items") == 1
+
+    async def full(*_: Any, **__: Any) -> Any:
+        raise OverloadedError
+
+    backend = client.app.state.backend  # type: ignore[attr-defined]  # the client says ASGI, it is ours
+    monkeypatch.setattr(backend, "read", full)
+    monkeypatch.setattr(type(backend), "waiting", property(lambda _: 64))
+    assert client.get("/v1/stats").status_code == 503
+    assert value(client, "hdhe_images_waiting") == 64
+    assert value(client, "hdhe_items") == 1
 
 
 def test_two_services_in_a_process_do_not_mix(gallery: Gallery) -> None:
