@@ -29,6 +29,6 @@ def cross_origin(settings: Settings) -> CrossOrigin:
             "If-None-Match",
             "X-Request-Id",
         ),
-        "expose_headers": ("ETag", "Retry-After", "X-Request-Id"),
+        "expose_headers": ("ETag", "Hdhe-Score", "Retry-After", "X-Request-Id"),
         "max_age": 600,
     }
