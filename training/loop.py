@@ -28,7 +28,7 @@ from training.checkpoint import Progress, load_checkpoint, save_checkpoint, save
 from training.curves import draw_curves
 from training.data import digest, open_subsets
 from training.device import open_accelerator
-from training.failure import check_finite, failed, is_finite
+from training.failure import LearningRate, check_finite, failed, is_finite
 from training.freezing import freeze, frozen_parts, hold, norms, only_new_layers
 from training.layer_rates import block_rates, rate_groups
 from training.learner import build_learner
@@ -126,7 +126,7 @@ def train(
             write=first,
         )
     log = MetricsLog(folder, epochs_done=progress.epoch) if first else None
-    epochs = recipe.schedule.epochs
+    epochs, rate = recipe.schedule.epochs, LearningRate(recipe.optimiser.lr)
     report(
         f"{recipe.name}: {len(training)} images of {len(training.classes)} classes, "
         f"{sum(p.numel() for p in network.parameters()) / 1e6:.1f} M parameters, {accelerator.device}"
@@ -190,20 +190,18 @@ def train(
                 diverged = trial is not None and trial.may_diverge
                 if diverged:
                     break
-                raise failed(
-                    recipe.optimiser.lr, out, f"the loss became {total} in epoch {epoch + 1}, step {step + 1}"
-                )
+                raise failed(rate, out, f"the loss became {total} in epoch {epoch + 1}, step {step + 1}")
             progress.step = step + 1
             progress.add(total, len(batches[step]), hits)
             progress.seconds += time.monotonic() - started
             if due_sum and progress.step < len(batches):
-                check_finite(model, recipe.optimiser.lr, out)
+                check_finite(model, rate, out)
                 save_checkpoint(folder.checkpoints, accelerator, progress)
                 saved_at = time.monotonic()
         if trial is not None and trial.may_diverge:
             diverged = diverged or not is_finite(model)
         else:
-            check_finite(model, recipe.optimiser.lr, out)
+            check_finite(model, rate, out)
         if trial is not None and not trial.end(epoch, diverged=diverged, report=report):
             progress.start_epoch(epoch, heads=len(spec.heads))
             continue

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,11 +13,9 @@ from torch import Tensor, nn
 
 from retrieval.networks import Ensemble
 from retrieval.networks.taps import Tap
-from training.distillation.methods.term import Output, Stage, Step, Term
+from training.distillation.methods.term import Output, Stage, StageName, Step, Term
 from training.distillation.sides import Side
 from training.objective import Objective
-
-StageName = Literal["prepare", "initialise", "main"]
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from training.distillation.overlap_score import overlap_score
 from training.distillation.recipe import DistillationRecipe
 from training.distillation.regression import fit_linear_layer
 from training.distillation.result import export, score
-from training.distillation.stages import batch_statistics, stage_at, stages_of
+from training.distillation.stages import stage_at, stages_of
 from training.distillation.views import Views
 from training.failure import check_finite, failed
 from training.freezing import hold
@@ -152,7 +152,7 @@ def distill(
         learner.train()
         hold(held)
         if teacher is not None:
-            use_batch_statistics(teacher.side, on=batch_statistics(recipe, stage.name))
+            use_batch_statistics(teacher.side, on=recipe.batch_statistics(stage.name))
         if epoch == stage.first and progress.step == 0:
             # Each stage begins with an optimiser that remembers nothing.
             optimiser.state.clear()
@@ -200,15 +200,15 @@ def distill(
             if not math.isfinite(sum(parts)):
                 worst = next(name for name, part in zip(names, parts, strict=True) if not math.isfinite(part))
                 what = f"the loss of {worst} became {sum(parts)} in epoch {epoch + 1}, step {step + 1}"
-                raise failed(recipe.optimiser.lr, out, what)
+                raise failed(stage.rate(recipe), out, what)
             progress.add(sum(parts), len(batches[step]), hits, dict(zip(names, parts, strict=True)))
             progress.step = step + 1
             progress.seconds += time.monotonic() - started
             if due_sum and progress.step < len(batches):
-                check_finite(model, recipe.optimiser.lr, out)
+                check_finite(model, stage.rate(recipe), out)
                 save_checkpoint(folder.checkpoints, accelerator, progress)
                 saved_at = time.monotonic()
-        check_finite(model, recipe.optimiser.lr, out)
+        check_finite(model, stage.rate(recipe), out)
 
         # Score and note the epoch
         if log is not None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from retrieval.errors import UserError
+from training.distillation.methods.term import StageName
 from training.distillation.sections import (
     ClassifierSection,
     EarlyStageSection,
@@ -128,6 +129,8 @@ class DistillationRecipe(RunSection):
             raise ValueError("prepare has nothing to do: no term needs it; leave it out")
         if self.initialise is not None and not self.early_terms:
             raise ValueError("initialise has no term; leave it out, or set a term's stage to initialise")
+        if self.initialise is not None and not any(term.resolved_weight for term in self.early_terms):
+            raise ValueError("all terms of initialise have the weight 0, so nothing is learned in it")
         return self
 
     @model_validator(mode="after")
@@ -138,6 +141,31 @@ class DistillationRecipe(RunSection):
             raise ValueError(
                 "score.overlap compares features as a term does, such as ab; add one, or leave it out"
             )
+        return self
+
+    def batch_statistics(self, stage: StageName) -> bool:
+        """Whether the teacher's batch norms use the batch's statistics in a stage: as the recipe says, or else as the
+        authors of one of the stage's terms do. What is prepared from the teacher sees it as it is.
+        """
+        if self.teacher is None or stage == "prepare":
+            return False
+        if self.teacher.norms is not None:
+            return self.teacher.norms == "batch"
+        terms = self.main_terms if stage == "main" else self.early_terms
+        return any(term.row.teacher_trains for term in terms)
+
+    @model_validator(mode="after")
+    def _teacher_stands_still(self) -> Self:
+        stages: dict[StageName, tuple[TermSection, ...]] = {
+            "initialise": self.early_terms,
+            "main": self.main_terms,
+        }
+        for stage, terms in stages.items():
+            steady = [term.method for term in terms if "own_norms" in term.row.needs]
+            if steady and self.batch_statistics(stage):
+                raise ValueError(
+                    f"term {steady[0]} needs a teacher that answers each image alike; set teacher.norms to own"
+                )
         return self
 
     @model_validator(mode="after")

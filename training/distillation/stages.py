@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from training.distillation.distiller import StageName
+from training.distillation.methods.term import StageName
 from training.distillation.recipe import DistillationRecipe
+from training.failure import LearningRate
 from training.schedule import rate_factor
 from training.sections.schedule import StageSection
 
@@ -28,6 +29,14 @@ class RunStage:
         """Share of the stage that is done at a position in epochs of the run."""
         return (position - self.first) / self.section.epochs
 
+    def rate(self, recipe: DistillationRecipe) -> LearningRate:
+        """What this stage learns at, and where the recipe says it."""
+        section = "schedule" if self.name == "main" else self.name
+        warmup = f"{section}.warmup_epochs"
+        if self.lr is None:
+            return LearningRate(recipe.optimiser.lr, warmup=warmup)
+        return LearningRate(self.lr, f"{section}.lr", warmup)
+
     def rate_factor(self, position: float) -> float:
         """The factor on every rate at a position in epochs of the run."""
         return rate_factor(self.section, position - self.first)
@@ -49,15 +58,3 @@ def stages_of(recipe: DistillationRecipe) -> tuple[RunStage, ...]:
 def stage_at(stages: tuple[RunStage, ...], epoch: int) -> RunStage:
     """The stage that an epoch of the run belongs to."""
     return next(stage for stage in stages if epoch < stage.end)
-
-
-def batch_statistics(recipe: DistillationRecipe, stage: StageName) -> bool:
-    """Whether the teacher's batch norms use the batch's statistics in a stage: as the recipe says, or else as the
-    authors of one of the stage's terms do. What is prepared from the teacher sees it as it is.
-    """
-    if recipe.teacher is None or stage == "prepare":
-        return False
-    if recipe.teacher.norms is not None:
-        return recipe.teacher.norms == "batch"
-    terms = recipe.main_terms if stage == "main" else recipe.early_terms
-    return any(term.row.teacher_trains for term in terms)

@@ -38,6 +38,12 @@ def test_stages_come_from_the_rows_unless_said_otherwise(make_distillation: Make
         (["terms=[{method: kd}]"], "terms need a teacher (kd is one); set teacher.model"),
         ([TEACHER], "teacher has nothing to teach by"),
         (["class_weight=0"], "nothing is learned"),
+        (
+            [TEACHER, "terms=[{method: ab, weight: 0}]", "initialise={epochs: 1}"],
+            "all terms of initialise have the weight 0",
+        ),
+        ([TEACHER, "terms=[{method: bss}, {method: ofd}]"], "set teacher.norms to own"),
+        (["teacher={model: somewhere, norms: batch}", "terms=[{method: bss}]"], "set teacher.norms to own"),
         ([TEACHER, "terms=[{method: ab}]"], "term ab belongs to the stage initialise; set initialise.epochs"),
         ([TEACHER, "terms=[{method: kd}]", "initialise={epochs: 1}"], "initialise has no term"),
         ([TEACHER, "terms=[{method: ft}]"], "set prepare.epochs"),

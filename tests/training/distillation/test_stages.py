@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from training.distillation.recipe import DistillationRecipe
-from training.distillation.stages import batch_statistics, stage_at, stages_of
+from training.distillation.stages import stage_at, stages_of
 
 Make = Callable[..., DistillationRecipe]
 
@@ -41,7 +41,23 @@ def test_stages_follow_each_other(make_distillation: Make) -> None:
 def test_the_teacher_uses_batch_statistics_where_the_authors_do(make_distillation: Make) -> None:
     terms = ("teacher={model: somewhere}", "terms=[{method: ab}, {method: kd}]", "initialise={epochs: 1}")
     recipe = make_distillation(*terms)
-    assert batch_statistics(recipe, "initialise")
-    assert not batch_statistics(recipe, "main")
-    assert not batch_statistics(make_distillation(*terms, "teacher.norms=own"), "initialise")
-    assert batch_statistics(make_distillation(*terms, "teacher.norms=batch"), "main")
+    assert recipe.batch_statistics("initialise")
+    assert not recipe.batch_statistics("main")
+    assert not make_distillation(*terms, "teacher.norms=own").batch_statistics("initialise")
+    assert make_distillation(*terms, "teacher.norms=batch").batch_statistics("main")
+
+
+def test_each_stage_knows_the_key_of_its_rate(make_distillation: Make) -> None:
+    recipe = make_distillation(
+        "teacher={model: somewhere}",
+        "terms=[{method: ft}, {method: ab}]",
+        "prepare={epochs: 1, lr: 0.01}",
+        "initialise={epochs: 1}",
+        "optimiser.lr=0.3",
+    )
+    rates = [stage.rate(recipe) for stage in stages_of(recipe)]
+    assert [(rate.key, rate.value, rate.warmup) for rate in rates] == [
+        ("prepare.lr", 0.01, "prepare.warmup_epochs"),
+        ("optimiser.lr", 0.3, "initialise.warmup_epochs"),
+        ("optimiser.lr", 0.3, "schedule.warmup_epochs"),
+    ]

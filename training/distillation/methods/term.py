@@ -19,7 +19,12 @@ from retrieval.networks.taps import Position, Tap
 from training.setting import Setting, Settings, Value, resolve
 
 Stage = Literal["initialise", "train", "both"]
-Need = Literal["taps", "logits", "embedding", "teacher_logits"]
+"""Where a term counts: before the student sees a label, with the class loss, or in both."""
+
+StageName = Literal["prepare", "initialise", "main"]
+"""The stages of a run, in their order."""
+
+Need = Literal["taps", "logits", "embedding", "teacher_logits", "own_norms"]
 
 
 @dataclass(frozen=True)
@@ -114,8 +119,9 @@ class MethodRow:
 
     source: paper, and where its settings come from. build: from what it is built for, all settings and all choices to
     the term; may raise UserError. weight: the authors'. stage: `initialise` before the student sees a label, `train`
-    with the class loss, or in both. needs: what the networks must give. position: where features are taken, for
-    methods that take some. settings, choices: numbers and words that a recipe may change; no name is in both.
+    with the class loss, or in both. needs: what the networks must give; own_norms: a teacher
+    whose batch norms use the statistics that they learned. position: where features are taken, for methods that take
+    some. settings, choices: numbers and words that a recipe may change; no name is in both.
     teacher_trains: whether the authors let the teacher's batch norms use the batch's statistics in that stage.
     """
 

@@ -52,7 +52,7 @@ OUTPUT_METHODS: tuple[MethodRow, ...] = (
         build_bss,
         weight=1.0,
         stage="train",
-        needs=("logits",),
+        needs=("logits", "own_norms"),
         settings={
             "temperature": Setting(3.0, above=0),
             "alpha_start": Setting(4.0, least=0),
