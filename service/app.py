@@ -13,22 +13,22 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
 
-from service.access import Access
 from service.allowed_methods import remember_routes
 from service.backend import Backend
-from service.body_limit import BodyLimit
-from service.cross_origin import cross_origin
-from service.item_ids import EncodedItemPaths
-from service.key_file import KeyFile
-from service.openapi import describe
+from service.observability.request_log import RequestLog, note_route
+from service.observability.telemetry import Telemetry
+from service.openapi.document import describe
 from service.problems import add_problem_handlers
-from service.request_limits import RequestLimits
-from service.request_log import RequestLog, note_route
+from service.requests.item_ids import EncodedItemPaths
 from service.routes import bulk, embeddings, explanations, items, metrics, recall, search, status
-from service.safe_headers import SafeHeaders
+from service.security.access import Access
+from service.security.body_limit import BodyLimit
+from service.security.cross_origin import cross_origin
+from service.security.key_file import KeyFile
+from service.security.request_limits import RequestLimits
+from service.security.safe_headers import SafeHeaders
 from service.serving import OpenGallery, Serving
 from service.settings import Settings
-from service.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from retrieval.gallery import Gallery

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar, cast
 from fastapi import Depends, Request
 
 from retrieval.images import ImageLimits
-from service.batching import Batcher
-from service.bounded_threads import BoundedThreads
-from service.embedding_worker import EmbeddingWorker
 from service.explanations import Explanations
-from service.lines import Priority
 from service.live_recall import LiveRecall
-from service.places import Places
 from service.problems import NotReadyError
+from service.scheduling.batching import Batcher
+from service.scheduling.bounded_threads import BoundedThreads
+from service.scheduling.embedding_worker import EmbeddingWorker
+from service.scheduling.lines import Priority
+from service.scheduling.places import Places
 from service.settings import Settings
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from indexes.errors import UserError
-from service.key_commands import keys_app
+from service.security.key_commands import keys_app
 
 if TYPE_CHECKING:
     from retrieval.gallery import Gallery
-    from service.key_file import KeyFile
+    from service.security.key_file import KeyFile
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def serve(
     """Serve a collection: REST under /v1, the web page at /."""
     # Imported here, so that `hdhe --help` does not wait, and what is heavy after the checks, so that a mistake is told
     # at once.
-    from service.key_file import FILE_NAME, KeyFile
+    from service.security.key_file import FILE_NAME, KeyFile
     from service.settings import settings_from_environment
 
     settings = settings_from_environment()
@@ -58,8 +58,8 @@ def serve(
     import uvicorn
 
     from service.app import create_app
-    from service.head_limits import HEAD_BYTES, HeadLimits
-    from service.logs import logging_config
+    from service.observability.logs import logging_config
+    from service.security.head_limits import HEAD_BYTES, HeadLimits
 
     failure: list[BaseException] = []
 

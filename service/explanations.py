@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from retrieval.images import ImageLimits, decode_image
-from service.bounded_threads import BoundedThreads
+from service.scheduling.bounded_threads import BoundedThreads
 from service.schemas import View
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.access import PUBLIC
+from service.observability.stages import StageTimes
+from service.observability.telemetry import Telemetry
+from service.security.access import PUBLIC
 from service.settings import Settings
-from service.stages import StageTimes
-from service.telemetry import Telemetry
 
 ROOT = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

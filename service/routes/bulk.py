@@ -12,15 +12,15 @@ from indexes.collection import NewItem, Upserted, Write
 from indexes.errors import InvalidItemError, UserError
 from indexes.item_checks import check_id
 from service.backend import Backend, ReadyBackend
-from service.embedding_worker import Prepared
-from service.known_writes import IdempotencyKey, known_write, new_item
-from service.lines import Priority
-from service.openapi import ITEMS_BODY
-from service.presence import while_present
+from service.openapi.bodies import ITEMS_BODY
 from service.problems import InvalidRequestError, ProblemError, problem_of, responses
+from service.requests.known_writes import IdempotencyKey, known_write, new_item
+from service.requests.uploads import Form, aligned, attributes_field, multipart
+from service.scheduling.embedding_worker import Prepared
+from service.scheduling.lines import Priority
+from service.scheduling.presence import while_present
+from service.scheduling.turns import images_under_way, in_turns
 from service.schemas import BulkAnswer, BulkResult, ItemBody
-from service.turns import images_under_way, in_turns
-from service.uploads import Form, aligned, attributes_field, multipart
 
 router = APIRouter(tags=["items"])
 

@@ -9,14 +9,14 @@ from starlette.datastructures import UploadFile
 
 from retrieval.errors import ImageError
 from service.backend import Backend, ReadyBackend
-from service.embedding_worker import Prepared
-from service.lines import Priority
-from service.openapi import IMAGES_BODY
-from service.presence import while_present
+from service.openapi.bodies import IMAGES_BODY
 from service.problems import responses
+from service.requests.uploads import Form, multipart
+from service.scheduling.embedding_worker import Prepared
+from service.scheduling.lines import Priority
+from service.scheduling.presence import while_present
+from service.scheduling.turns import images_under_way, in_turns
 from service.schemas import EmbeddingsAnswer
-from service.turns import images_under_way, in_turns
-from service.uploads import Form, multipart
 
 router = APIRouter(tags=["embeddings"])
 

@@ -9,11 +9,9 @@ from pydantic import ValidationError
 
 from indexes.item_checks import check_id
 from service.backend import Backend, ReadyBackend
-from service.openapi import EXPLANATION_BODY
-from service.presence import while_present
+from service.openapi.bodies import EXPLANATION_BODY
 from service.problems import ProblemError, invalid_request, responses
-from service.schemas import ExplanationChoices, ExplanationQuery
-from service.uploads import (
+from service.requests.uploads import (
     JSON,
     MULTIPART,
     json_body,
@@ -22,6 +20,8 @@ from service.uploads import (
     parsed_json,
     unsupported_media_type,
 )
+from service.scheduling.presence import while_present
+from service.schemas import ExplanationChoices, ExplanationQuery
 
 router = APIRouter(tags=["explanations"])
 

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from indexes.errors import UnknownItemError
 from indexes.filters import LabelIn
 from service.backend import Backend, ReadyBackend
-from service.embedding_worker import Prepared
-from service.item_ids import ImageId, ItemId
-from service.known_writes import IdempotencyKey, known_write, new_item
-from service.lines import Priority
-from service.openapi import ITEM_BODY
-from service.presence import while_present
+from service.openapi.bodies import ITEM_BODY
 from service.problems import InvalidRequestError, ProblemError, responses
+from service.requests.item_ids import ImageId, ItemId
+from service.requests.known_writes import IdempotencyKey, known_write, new_item
+from service.requests.uploads import attributes_field, multipart
+from service.scheduling.embedding_worker import Prepared
+from service.scheduling.lines import Priority
+from service.scheduling.presence import while_present
 from service.schemas import ItemBody, ItemsPage
-from service.uploads import attributes_field, multipart
 
 router = APIRouter(tags=["items"])
 

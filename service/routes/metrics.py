@@ -7,9 +7,9 @@ from contextlib import nullcontext
 from fastapi import APIRouter, Request, Response
 
 from service.backend import Backend
+from service.observability.telemetry import Telemetry
 from service.problems import responses
-from service.request_limits import METRICS
-from service.telemetry import Telemetry
+from service.security.request_limits import METRICS
 
 router = APIRouter(tags=["status"])
 

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query
 
 from service.backend import ReadyBackend
 from service.problems import InvalidRequestError, responses
+from service.requests.uploads import check_k
 from service.schemas import RecallAnswer
 from service.settings import Settings
-from service.uploads import check_k
 
 router = APIRouter(tags=["recall"])
 

@@ -14,13 +14,10 @@ from indexes.filter_parsing import parse_filter
 from indexes.filters import Filter
 from indexes.item_checks import check_id
 from service.backend import Backend, ReadyBackend
-from service.lines import Priority
-from service.openapi import SEARCH_BODY
-from service.presence import while_present
+from service.observability.stages import record
+from service.openapi.bodies import SEARCH_BODY
 from service.problems import InvalidRequestError, responses
-from service.schemas import HitBody, SearchAnswer, SearchQuery, TookMs
-from service.stages import record
-from service.uploads import (
+from service.requests.uploads import (
     JSON,
     MULTIPART,
     check_k,
@@ -33,6 +30,9 @@ from service.uploads import (
     parsed_json,
     unsupported_media_type,
 )
+from service.scheduling.lines import Priority
+from service.scheduling.presence import while_present
+from service.schemas import HitBody, SearchAnswer, SearchQuery, TookMs
 
 router = APIRouter(tags=["search"])
 

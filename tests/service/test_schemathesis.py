@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from retrieval.bundle import load_bundle
 from retrieval.gallery import Gallery, create_gallery
 from service.app import create_app
-from service.key_file import KeyFile, create_key
+from service.security.key_file import KeyFile, create_key
 from service.settings import Settings
 from tests.service.serving import serving
 

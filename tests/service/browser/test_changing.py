@@ -11,7 +11,7 @@ pytest.importorskip("playwright")
 
 from playwright.sync_api import expect
 
-from service.key_file import KeyFile, create_key
+from service.security.key_file import KeyFile, create_key
 from tests.service.browser.conftest import Opener, Visit, drawing
 from tests.service.browser.steps import choose, hits, until
 

@@ -1,0 +1,1 @@
+"""The parts of the OpenAPI document that cannot be read off the routes."""
