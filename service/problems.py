@@ -103,6 +103,19 @@ class NotReadyError(ProblemError):
         )
 
 
+class OverloadedError(ProblemError):
+    """Answered with 503 and the seconds after which what is in line now should be done."""
+
+    def __init__(self, seconds: int = 1) -> None:
+        super().__init__(
+            503,
+            "overloaded",
+            "There is too much to do",
+            "As much is waiting as may wait; try again after the seconds in Retry-After.",
+            headers={"Retry-After": str(seconds)},
+        )
+
+
 def problem_of(error: BaseException) -> Problem:
     """The problem document that answers this error; status 500 for one that is no fault of the client."""
     match error:

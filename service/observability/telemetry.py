@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import choose_encoder
 
 from service.observability.stages import STAGES, StageTimes
-from service.scheduling.places import OverloadedError
+from service.problems import OverloadedError
 
 if TYPE_CHECKING:
     from service.backend import Backend

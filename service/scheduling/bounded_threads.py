@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from service.scheduling.places import OverloadedError
+from service.problems import OverloadedError
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -10,23 +10,10 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from service.problems import ProblemError
+from service.problems import OverloadedError
 from service.scheduling.lines import Priority
 
 MOST_RETRY_SECONDS = 60
-
-
-class OverloadedError(ProblemError):
-    """Answered with 503 and the seconds after which what is in line now should be done."""
-
-    def __init__(self, seconds: int = 1) -> None:
-        super().__init__(
-            503,
-            "overloaded",
-            "There is too much to do",
-            "As much is waiting as may wait; try again after the seconds in Retry-After.",
-            headers={"Retry-After": str(seconds)},
-        )
 
 
 class Places:

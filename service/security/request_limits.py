@@ -12,8 +12,7 @@ import asyncio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.problems import ProblemError, problem_response
-from service.scheduling.places import OverloadedError
+from service.problems import OverloadedError, ProblemError, problem_response
 from service.security.access import is_public
 from service.security.body_limit import many_images
 from service.settings import Settings

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from retrieval.gallery import Gallery
 from service.app import create_app
 from service.observability.stages import STAGES
-from service.scheduling.places import OverloadedError
+from service.problems import OverloadedError
 
 Picture = Callable[..., bytes]
 Put = Callable[..., None]

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
+from service.problems import OverloadedError
 from service.scheduling.bounded_threads import BoundedThreads
-from service.scheduling.places import OverloadedError
 
 
 def test_more_calls_than_may_wait_are_refused_and_later_ones_are_not() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from service.problems import OverloadedError
 from service.scheduling.lines import Priority
-from service.scheduling.places import OverloadedError, Places
+from service.scheduling.places import Places
 
 SEARCH, UPLOAD = Priority.SEARCH, Priority.UPLOAD
 
