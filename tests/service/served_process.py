@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,3 +42,20 @@ def client_of(process: subprocess.Popen[str]) -> Iterator[httpx.Client]:
             assert time.monotonic() < deadline
             time.sleep(0.1)
         yield client
+
+
+@contextmanager
+def served(*arguments: str) -> Iterator[httpx.Client]:
+    """A client of one that is killed in the end. Its log is read meanwhile: a full pipe would stop the service."""
+    process = serve(*arguments)
+    assert process.stdout is not None
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            try:
+                with client_of(process) as client:
+                    pool.submit(process.stdout.read)
+                    yield client
+            finally:
+                process.kill()
+    finally:
+        process.communicate()
