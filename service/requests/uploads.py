@@ -41,11 +41,11 @@ class Form:
         return [value for value in values if isinstance(value, str)]
 
     def field(self, name: str) -> str | None:
-        """The one text field of this name; None where it is absent or empty."""
+        """The one text field of this name; None where it is absent. Empty, it is not: a filter must not be lost so."""
         values = self.fields(name)
         if len(values) > 1:
             raise InvalidRequestError(f"The field {name} is given {len(values)} times; once is enough.")
-        return values[0] if values and values[0] else None
+        return values[0] if values else None
 
     def uploads(self) -> list[UploadFile]:
         """The files named `image`, in order; at least one."""

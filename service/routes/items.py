@@ -97,7 +97,7 @@ async def put_item(
     backend.refuse_if_full(Priority.UPLOAD)
     async with multipart(request, backend.settings) as form:
         form.expect_only("image", "label", "attributes")
-        label = form.field("label")
+        label = form.field("label") or None
         attributes = attributes_field(form.field("attributes"))
         with backend.places.take(Priority.UPLOAD):
             content = await form.image()

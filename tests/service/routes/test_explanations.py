@@ -117,7 +117,7 @@ def test_two_items(client: TestClient) -> None:
     [
         ({"id": "nothing"}, 404, "unknown-item", "nothing"),
         ({"id": "bare"}, 404, "no-picture", "without a picture"),
-        ({"id": ""}, 422, "invalid-request", "id"),
+        ({"id": ""}, 422, "invalid-item", "id"),
         ({"view": "both"}, 422, "invalid-request", "view"),
         ({"typical": "perhaps"}, 422, "invalid-request", "typical"),
         ({"head": "1"}, 422, "invalid-request", "head"),
