@@ -14,12 +14,15 @@ T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 10.0
 
 
-def track(items: Iterable[T], *, total: int, label: str, unit: str = "it") -> Iterator[T]:
-    """Yield the items and report on stderr how many of `total` are done.
+def track(items: Iterable[T], *, total: int, label: str, unit: str = "it", shown: bool = True) -> Iterator[T]:
+    """Yield the items and report on stderr how many of `total` are done; nothing where not `shown`.
 
     Elsewhere than on a terminal a line is printed at most every 10 seconds, and one at the end if any was
     printed before, so that short work stays silent in a log.
     """
+    if not shown:
+        yield from items
+        return
     if sys.stderr.isatty():
         yield from tqdm(items, total=total, desc=label, unit=unit, leave=False)
         return

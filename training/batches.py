@@ -40,8 +40,12 @@ class ImageSource:
         cache_bytes: int,
         workers: int,
         label: str,
+        shown: bool = True,
     ) -> None:
-        """Decodes all images now if they are to be kept. Raises ImageError naming a file that cannot be decoded."""
+        """Decodes all images now if they are to be kept; shown: whether to say how far that is.
+
+        Raises ImageError naming a file that cannot be decoded.
+        """
         self._paths = tuple(paths)
         self._preprocessing = preprocessing
         self._workers = workers
@@ -51,7 +55,8 @@ class ImageSource:
             self._cache = np.empty(shape, np.uint8)
             with ThreadPoolExecutor(self._workers) as pool:
                 decoded = pool.map(self._prepare, range(len(self._paths)))
-                for number, image in enumerate(track(decoded, total=len(self._paths), label=label)):
+                tracked = track(decoded, total=len(self._paths), label=label, shown=shown)
+                for number, image in enumerate(tracked):
                     self._cache[number] = image
 
     @property
@@ -101,6 +106,7 @@ def epoch_order(images: int, batch: int, *, seed: int, epoch: int, least: int = 
     return np.split(order, cuts)
 
 
-def step_seed(seed: int, epoch: int, step: int, process: int) -> int:
-    """The seed of everything that torch draws in one step of one process (dropout)."""
-    return int(np.random.SeedSequence((seed, epoch, step, process)).generate_state(1)[0])
+def step_seed(seed: int, epoch: int, step: int) -> int:
+    """The seed of everything that is drawn in one step (views, dropout), the same in every process."""
+    # The last number is no choice: it keeps the draws of runs that were begun when it had a meaning.
+    return int(np.random.SeedSequence((seed, epoch, step, 0)).generate_state(1)[0])

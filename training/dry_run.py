@@ -127,7 +127,7 @@ def _try_out(
         training.paths, source, cache_bytes=0, workers=recipe.machine.threads, label="training images"
     )
     (pixels,) = images.batches([chosen])
-    seed = step_seed(recipe.seed, 0, 0, 0)
+    seed = step_seed(recipe.seed, 0, 0)
     torch.manual_seed(seed)
     inputs = augment(source.normalise(pixels, accelerator.device), recipe.images, seed=seed)
     loss, _ = learner(inputs, torch.from_numpy(training.labels[chosen]).to(accelerator.device))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from retrieval.networks import Ensemble
+from training.batch_part import BatchPart, whole
 from training.ensembles.combine import build_combined
 from training.losses import build_loss
 from training.objective import Objective
@@ -28,19 +29,23 @@ class Learner(nn.Module):
         self.objective = objective
         self.signatures = signatures
 
-    def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """images: float[n, 3, h, w], normalised; labels: int64[n].
+    def forward(self, images: Tensor, labels: Tensor, part: BatchPart | None = None) -> tuple[Tensor, Tensor]:
+        """images: float[n, 3, h, w], normalised; labels: int64[n]. part: which images of a batch these are; None: all.
 
-        Returns the loss, a scalar, and how many images each head classified right, float[heads], with NaN for heads
-        whose loss knows no classes.
+        Returns the loss of the whole batch, a scalar, and how many of these images each head classified right,
+        float[heads], with NaN for heads whose loss knows no classes. The features of all processes are gathered, and
+        each computes the objective of the whole batch: losses compare images across processes, and norms, dropout and
+        mixtures within an objective are those of one process.
         """
-        features = self.network(images)
+        part = part or whole(len(labels))
+        features = tuple(part.gather(feature) for feature in self.network(images))
+        labels = part.gather(labels)
         if self.signatures is not None:
             self.signatures.update(features, labels)
         result = self.objective(features, labels)
         unknown = labels.new_full((), float("nan"), dtype=torch.float32)
         right = [
-            unknown if logits is None else (logits.argmax(1) == labels).sum().float()
+            unknown if logits is None else (logits.argmax(1) == labels)[part.own].sum().float()
             for logits in result.logits
         ]
         return result.loss, torch.stack(right)

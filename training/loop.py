@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
 
@@ -23,11 +22,12 @@ from retrieval.transforms import Preprocessing
 from training.augmentation import augment
 from training.auto_lr.search import RateSearch
 from training.averaging import WeightAverage
+from training.batch_part import BatchPart, check_divides
 from training.batches import ImageSource, step_seed
 from training.checkpoint import Progress, load_checkpoint, save_checkpoint, save_is_due
 from training.curves import draw_curves
 from training.data import digest, open_subsets
-from training.device import open_accelerator
+from training.device import check_alike, open_accelerator
 from training.failure import LearningRate, check_finite, failed, is_finite
 from training.freezing import freeze, frozen_parts, hold, norms, only_new_layers
 from training.layer_rates import block_rates, rate_groups
@@ -40,6 +40,7 @@ from training.run_folder import RunFolder, write_weights
 from training.sampling.check import check_sampling
 from training.sampling.order import batch_order
 from training.schedule import rate_factor
+from training.synced_norms import synchronise_norms
 from training.validation import pretraining, validate
 
 
@@ -56,6 +57,7 @@ def train(
     folder = RunFolder(out)
     accelerator = open_accelerator(recipe.precision, idle_parameters=recipe.schedule.frozen_epochs > 0)
     first, processes = accelerator.is_main_process, accelerator.num_processes
+    check_divides(recipe.batch, processes)
     if first:
         folder.open(recipe, resume=resume)
     else:
@@ -71,16 +73,20 @@ def train(
 
     # Data
     training, validation = open_subsets(recipe, report)
+    check_alike(accelerator, digest(training), "training images")
     check_sampling(recipe.loss.names, recipe.sampler, recipe.batch, training.labels, training.classes)
     spec = recipe.network.spec()
     torch.manual_seed(recipe.seed)
     network = build_ensemble(spec, weights=recipe.network.source)
+    synchronise_norms(network, fused=accelerator.device.type == "cuda")
     preprocessing = Preprocessing(recipe.images.scored_side, recipe.images.resize, network.mean, network.std)
     source = Preprocessing(recipe.images.training_source, None, network.mean, network.std)
     room = int(recipe.machine.cache_gb * 2**30)
     threads = recipe.machine.threads
-    images = ImageSource(training.paths, source, cache_bytes=room, workers=threads, label="training images")
-    if validation is not None:
+    images = ImageSource(
+        training.paths, source, cache_bytes=room, workers=threads, label="training images", shown=first
+    )
+    if validation is not None and first:
         scored = ImageSource(
             validation.paths,
             preprocessing,
@@ -113,6 +119,7 @@ def train(
         raise UserError(
             f"the images of {training.name} are not those that {out} was started with; give another --out"
         )
+    check_alike(accelerator, (progress.epoch, progress.step), "checkpoints")
     search = None
     if recipe.auto_lr is not None:
         search = RateSearch(
@@ -153,28 +160,25 @@ def train(
             model.signatures,
             seed=recipe.seed,
             epoch=epoch,
-            least=2 * processes,
+            least=max(2, processes),
         )
-        own = [np.array_split(batch, processes)[accelerator.process_index] for batch in batches]
+        parts = [BatchPart.of(len(batch), accelerator.process_index, processes) for batch in batches]
+        own = [batch[part.own] for batch, part in zip(batches, parts, strict=True)]
         coming = zip(range(progress.step, len(batches)), images.batches(own[progress.step :]), strict=True)
-        for step, pixels in track(
-            coming, total=len(batches) - progress.step, label=f"epoch {epoch + 1}/{epochs}", unit="batch"
-        ):
+        left, label = len(batches) - progress.step, f"epoch {epoch + 1}/{epochs}"
+        for step, pixels in track(coming, total=left, label=label, unit="batch", shown=first):
             started = time.monotonic()
-            torch.manual_seed(step_seed(recipe.seed, epoch, step, accelerator.process_index))
+            seed = step_seed(recipe.seed, epoch, step)
+            torch.manual_seed(seed)
             factor = rate_factor(recipe.schedule, epoch + step / len(batches))
             for group in optimiser.param_groups:
                 group["lr"] = group["base_lr"] * factor
 
-            inputs = augment(
-                source.normalise(pixels, accelerator.device),
-                recipe.images,
-                seed=step_seed(recipe.seed, epoch, step, accelerator.process_index),
-            )
+            prepared = source.normalise(pixels, accelerator.device)
+            inputs = augment(prepared, recipe.images, seed=seed, part=parts[step])
             targets = labels[own[step]].to(accelerator.device)
-            loss, right = learner(inputs, targets)
-            # Gradients are averaged over processes, whose shares of a batch may differ by an image.
-            accelerator.backward(loss * (len(targets) * processes / len(batches[step])))
+            loss, right = learner(inputs, targets, parts[step])
+            accelerator.backward(loss)
             if recipe.optimiser.clip_value is not None:
                 accelerator.clip_grad_value_(model.parameters(), recipe.optimiser.clip_value)
             optimiser.step()
@@ -184,7 +188,8 @@ def train(
 
             due = first and search is None and save_is_due(recipe.machine.checkpoint_minutes, saved_at)
             said = torch.tensor([float(due)], device=loss.device)
-            sums = torch.cat([loss.detach().float()[None] * len(targets), said, right])
+            # Every process has the loss of the whole batch.
+            sums = torch.cat([loss.detach().float()[None] * len(batches[step]) / processes, said, right])
             total, due_sum, *hits = accelerator.reduce(sums).tolist()
             if not math.isfinite(total):
                 diverged = trial is not None and trial.may_diverge

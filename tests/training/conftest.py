@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 import typer
 from PIL import Image
 
+from tests.training.two_processes import TwoProcesses, two_processes
 from training.commands import register
 from training.recipe import Recipe
 from training.recipe_file import load_recipe
@@ -41,6 +42,13 @@ def labelled(photos: Path) -> Path:
     manifest = photos / "labelled.csv"
     manifest.write_text("\n".join(lines) + "\n")
     return manifest
+
+
+@pytest.fixture(scope="session")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoProcesses]:
+    """Two processes that are started once for all tests that need them."""
+    with two_processes(tmp_path_factory.mktemp("processes")) as processes:
+        yield processes
 
 
 @pytest.fixture

@@ -13,6 +13,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from training.metrics import read_metrics
+from training.run_folder import RunFolder
+
 ROOT = Path(__file__).parents[2]
 
 CHILDREN = {
@@ -61,3 +64,32 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     """Whether two networks are equal to the bit."""
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def train_job(recipe: Path, out: Path, *overrides: str, resume: bool = False) -> None:
+    """Train, as a job of `two_processes`."""
+    from training.loop import train
+    from training.recipe_file import load_recipe
+
+    train(load_recipe(recipe, overrides), out, resume=resume)
+
+
+def distill_job(recipe: Path, out: Path, *overrides: str) -> None:
+    """Distil, as a job of `two_processes`."""
+    from training.distillation.loop import distill
+    from training.distillation.recipe import DistillationRecipe
+    from training.recipe_file import load_recipe_of
+
+    distill(load_recipe_of(DistillationRecipe, recipe, overrides), out)
+
+
+def losses(out: Path) -> list[float]:
+    """A run's loss, epoch by epoch."""
+    return [line["loss"] for line in read_metrics(RunFolder(out))]
+
+
+def largest_difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    """Between two networks' weights and statistics, over the largest weight."""
+    assert one.keys() == other.keys()
+    apart = max(float((one[name].double() - other[name].double()).abs().max()) for name in one)
+    return apart / max(float(value.double().abs().max()) for value in one.values())

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from retrieval.networks import Ensemble
 from retrieval.networks.taps import Tap
+from training.batch_part import BatchPart, whole
 from training.distillation.methods.term import Output, Stage, StageName, Step, Term
 from training.distillation.sides import Side
 from training.objective import Objective
@@ -37,9 +38,11 @@ class WeightedTerm:
 
 @dataclass(frozen=True)
 class Losses:
-    """total: scalar with gradient. parts: float[1 + terms], what the class loss and each term add to it, weighted; zero
-    where it is no part of the stage. right: float[heads], how many images each classifier got right, NaN where there
-    is none to ask.
+    """Of many processes, the mean of their totals and parts is the whole batch's.
+
+    total: scalar with gradient. parts: float[1 + terms], what the class loss and each term add to it, weighted; zero
+    where it is no part of the stage. right: float[heads], how many of the images seen here each classifier got right,
+    NaN where there is none to ask.
     """
 
     total: Tensor
@@ -76,11 +79,18 @@ class Distiller(nn.Module):
         return self._teacher[0] if self._teacher else None
 
     def forward(
-        self, images: Tensor, teacher_images: Tensor, labels: Tensor, stage: StageName, progress: float
+        self,
+        images: Tensor,
+        teacher_images: Tensor,
+        labels: Tensor,
+        stage: StageName,
+        progress: float,
+        part: BatchPart | None = None,
     ) -> Losses:
         """images, teacher_images: float[n, 3, h, w], one view as each side expects it. labels: int64[n]. progress:
-        share of the stage that is done.
+        share of the stage that is done. part: which images of a batch these are; None: all.
         """
+        part = part or whole(len(labels))
         active = [each for each in self.weighted if each.counts_in(stage)]
         taps = [pair for each in active for pair in each.taps]
         taught = None
@@ -88,13 +98,13 @@ class Distiller(nn.Module):
             with torch.no_grad():
                 taught = self.teacher(teacher_images, [theirs for theirs, _ in taps])
         if stage == "prepare":
-            return self._prepare(taught, labels)
+            return self._prepare(taught, labels, part)
 
         learned: Output = self.student(images, [own for _, own in taps])
         parts = learned.feature.new_zeros(1 + len(self.weighted), dtype=torch.float32)
         right = learned.feature.new_full((self._classifiers,), float("nan"), dtype=torch.float32)
         if stage == "main":
-            loss, right = self._class_loss(learned, labels)
+            loss, right = self._class_loss(learned, labels, part)
             parts = _placed(parts, 0, self.class_weight * loss)
         start = 0
         for place, each in enumerate(self.weighted):
@@ -113,11 +123,13 @@ class Distiller(nn.Module):
                     self.teacher or self.student, taps=[theirs for theirs, _ in each.taps]
                 ),
                 progress=progress,
+                part=part,
             )
-            parts = _placed(parts, 1 + place, each.weight * each.term(step).float())
+            share = 1.0 if each.term.compares_images else part.share
+            parts = _placed(parts, 1 + place, share * each.weight * each.term(step).float())
         return Losses(parts.sum(), parts.detach(), right.detach())
 
-    def _prepare(self, taught: Output | None, labels: Tensor) -> Losses:
+    def _prepare(self, taught: Output | None, labels: Tensor, part: BatchPart) -> Losses:
         """What the terms minimise before the student learns."""
         parts = torch.zeros(1 + len(self.weighted), device=labels.device)
         start = 0
@@ -129,7 +141,7 @@ class Distiller(nn.Module):
             error = each.term.preparation(replace(taught, taps=maps))
             if error is not None:
                 # Without the term's weight, which is for what it adds to the student's loss.
-                parts = _placed(parts, 1 + place, error.float())
+                parts = _placed(parts, 1 + place, part.share * error.float())
         unknown = torch.full((self._classifiers,), float("nan"), device=labels.device)
         return Losses(parts.sum(), parts.detach(), unknown)
 
@@ -138,22 +150,27 @@ class Distiller(nn.Module):
         network = self.student.network
         return len(network.spec.heads) if isinstance(network, Ensemble) else 1
 
-    def _class_loss(self, learned: Output, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss that sees the labels, and how many images each classifier gets right."""
+    def _class_loss(self, learned: Output, labels: Tensor, part: BatchPart) -> tuple[Tensor, Tensor]:
+        """The loss of the whole batch that sees the labels, and how many of these images each classifier gets right."""
+        labels = part.gather(labels)
         # Without gradients where it does not count and is for the report alone.
         with nullcontext() if self.class_weight else torch.no_grad():
             if self.objective is None:
                 assert learned.logits is not None
-                logits: tuple[Tensor | None, ...] = (learned.logits,)
-                loss = F.cross_entropy(learned.logits.float(), labels)
+                said = part.gather(learned.logits.float())
+                logits: tuple[Tensor | None, ...] = (said,)
+                loss = F.cross_entropy(said, labels)
             else:
                 network = self.student.network
                 assert isinstance(network, Ensemble)
-                features = torch.split(learned.feature, list(network.feature_sizes), dim=1)
+                feature = part.gather(learned.feature)
+                features = torch.split(feature, list(network.feature_sizes), dim=1)
                 result = self.objective(features, labels)
                 loss, logits = result.loss, result.logits
         unknown = labels.new_full((), float("nan"), dtype=torch.float32)
-        right = [unknown if each is None else (each.argmax(1) == labels).sum().float() for each in logits]
+        right = [
+            unknown if each is None else (each.argmax(1) == labels)[part.own].sum().float() for each in logits
+        ]
         return loss, torch.stack(right)
 
 

@@ -13,16 +13,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate.utils import broadcast
 
 from retrieval.errors import UserError
 from retrieval.networks import Ensemble
 from retrieval.progress import say_nothing, track
 from retrieval.transforms import Preprocessing
 from training.averaging import WeightAverage
+from training.batch_part import BatchPart, check_divides
 from training.batches import ImageSource, step_seed
 from training.checkpoint import Progress, load_checkpoint, save_checkpoint, save_is_due
 from training.data import digest
-from training.device import open_accelerator
+from training.device import check_alike, open_accelerator
 from training.distillation.data import open_parts
 from training.distillation.distiller import Distiller, use_batch_statistics
 from training.distillation.groups import freeze_student, rate_groups_of
@@ -42,6 +44,7 @@ from training.optimiser import build_optimiser
 from training.run_folder import RunFolder
 from training.sampling.check import check_sampling
 from training.sampling.order import batch_order
+from training.synced_norms import synchronise_norms
 
 
 def distill(
@@ -62,6 +65,7 @@ def distill(
     accelerator = open_accelerator(recipe.precision, idle_parameters=True)
     first, processes = accelerator.is_main_process, accelerator.num_processes
     device = accelerator.device
+    check_divides(recipe.batch, processes)
     if first:
         folder.open(recipe, resume=resume)
     else:
@@ -74,6 +78,9 @@ def distill(
     # Teacher, data, student
     teacher = open_teacher(recipe)
     training, scored = open_parts(recipe, report)
+    check_alike(accelerator, digest(training), "training images")
+    if len(training) < processes:
+        raise UserError(f"{training.name} has {len(training)} images for {processes} processes; start fewer")
     if recipe.task == "retrieval":
         check_sampling(recipe.loss.names, recipe.sampler, recipe.batch, training.labels, training.classes)
     torch.manual_seed(recipe.seed)
@@ -90,6 +97,9 @@ def distill(
         objective=objective,
         class_weight=recipe.class_weight,
     ).to(memory_format=torch.channels_last)
+    fused = device.type == "cuda" and not any(section.row.differentiates_twice for section in recipe.terms)
+    for module in (model.student, model.terms, *([] if teacher is None else [teacher.side])):
+        synchronise_norms(module, fused=fused)
     held = freeze_student(recipe, network)
 
     # Images
@@ -97,10 +107,10 @@ def distill(
     views = Views(recipe.images, preprocessing, None if teacher is None else teacher.preprocessing)
     room, threads = int(recipe.machine.cache_gb * 2**30), recipe.machine.threads
     images = ImageSource(
-        training.paths, views.source, cache_bytes=room, workers=threads, label="training images"
+        training.paths, views.source, cache_bytes=room, workers=threads, label="training images", shown=first
     )
     test_images = None
-    if scored is not None:
+    if scored is not None and first:
         left = room - images.cached_bytes
         test_images = ImageSource(
             scored.paths, preprocessing, cache_bytes=left, workers=threads, label="scored images"
@@ -129,13 +139,15 @@ def distill(
         raise UserError(
             f"the images of {training.name} are not those that {out} was started with; give another --out"
         )
+    check_alike(accelerator, (progress.epoch, progress.step), "checkpoints")
     if recipe.regression is not None and teacher is not None and (progress.epoch, progress.step) == (0, 0):
         groups = np.split(np.arange(len(images)), range(recipe.batch, len(images), recipe.batch))
         pairs = (
-            views.make(pixels, device, seed=step_seed(recipe.seed, 0, step, 0), for_teacher=True)
+            views.make(pixels, device, seed=step_seed(recipe.seed, 0, step), for_teacher=True)
             for step, pixels in enumerate(images.batches(groups))
         )
         explained = fit_linear_layer(model.student, teacher.side, pairs, recipe.regression)
+        broadcast(list(model.student.state_dict().values()))  # whose last digits may differ between machines
         report(f"regression: {100 * explained:.1f} % of the variance of the teacher's embeddings is linear")
     log = MetricsLog(folder, epochs_done=progress.epoch) if first else None
     report(
@@ -166,25 +178,24 @@ def distill(
             None,
             seed=recipe.seed,
             epoch=epoch,
-            least=2 * processes,
+            least=max(2, processes),
         )
-        own = [np.array_split(batch, processes)[accelerator.process_index] for batch in batches]
+        parts = [BatchPart.of(len(batch), accelerator.process_index, processes) for batch in batches]
+        own = [batch[part.own] for batch, part in zip(batches, parts, strict=True)]
         coming = zip(range(progress.step, len(batches)), images.batches(own[progress.step :]), strict=True)
-        for step, pixels in track(
-            coming, total=len(batches) - progress.step, label=f"epoch {epoch + 1}/{epochs}", unit="batch"
-        ):
+        left, label = len(batches) - progress.step, f"epoch {epoch + 1}/{epochs}"
+        for step, pixels in track(coming, total=left, label=label, unit="batch", shown=first):
             started = time.monotonic()
-            seed = step_seed(recipe.seed, epoch, step, accelerator.process_index)
+            seed = step_seed(recipe.seed, epoch, step)
             torch.manual_seed(seed)
             position = epoch + step / len(batches)
             for group in optimiser.param_groups:
                 group["lr"] = group["base_lr"] * stage.rate_factor(position)
 
-            seen, shown = views.make(pixels, device, seed=seed, for_teacher=taught)
+            seen, shown = views.make(pixels, device, seed=seed, for_teacher=taught, part=parts[step])
             targets = labels[own[step]].to(device)
-            losses = learner(seen, shown, targets, stage.name, stage.progress(position))
-            # Gradients are averaged over processes, whose shares of a batch may differ by an image.
-            accelerator.backward(losses.total * (len(targets) * processes / len(batches[step])))
+            losses = learner(seen, shown, targets, stage.name, stage.progress(position), parts[step])
+            accelerator.backward(losses.total)
             if recipe.optimiser.clip_value is not None:
                 accelerator.clip_grad_value_(model.parameters(), recipe.optimiser.clip_value)
             optimiser.step()
@@ -194,14 +205,14 @@ def distill(
 
             due = first and save_is_due(recipe.machine.checkpoint_minutes, saved_at)
             said = torch.tensor([float(due)], device=device)
-            sums = torch.cat([said, losses.parts * len(targets), losses.right])
+            sums = torch.cat([said, losses.parts * len(batches[step]) / processes, losses.right])
             due_sum, *counts = accelerator.reduce(sums).tolist()
-            parts, hits = counts[: len(names)], counts[len(names) :]
-            if not math.isfinite(sum(parts)):
-                worst = next(name for name, part in zip(names, parts, strict=True) if not math.isfinite(part))
-                what = f"the loss of {worst} became {sum(parts)} in epoch {epoch + 1}, step {step + 1}"
+            added, hits = counts[: len(names)], counts[len(names) :]
+            if not math.isfinite(sum(added)):
+                worst = next(name for name, loss in zip(names, added, strict=True) if not math.isfinite(loss))
+                what = f"the loss of {worst} became {sum(added)} in epoch {epoch + 1}, step {step + 1}"
                 raise failed(stage.rate(recipe), out, what)
-            progress.add(sum(parts), len(batches[step]), hits, dict(zip(names, parts, strict=True)))
+            progress.add(sum(added), len(batches[step]), hits, dict(zip(names, added, strict=True)))
             progress.step = step + 1
             progress.seconds += time.monotonic() - started
             if due_sum and progress.step < len(batches):

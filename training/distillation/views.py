@@ -10,6 +10,7 @@ from torch import Tensor
 
 from retrieval.transforms import Preprocessing
 from training.augmentation import augment
+from training.batch_part import BatchPart
 from training.sections.images import ImagesSection
 
 
@@ -29,12 +30,18 @@ class Views:
         """How images are prepared once and for all."""
 
     def make(
-        self, pixels: NDArray[np.uint8], device: torch.device, *, seed: int, for_teacher: bool
+        self,
+        pixels: NDArray[np.uint8],
+        device: torch.device,
+        *,
+        seed: int,
+        for_teacher: bool,
+        part: BatchPart | None = None,
     ) -> tuple[Tensor, Tensor]:
         """From prepared images uint8[n, s, s, 3] to the student's and the teacher's float[n, 3, h, w]; a function of
-        its arguments alone. for_teacher: where False, the second is the first.
+        its arguments alone. for_teacher: where False, the second is the first. part: as of `augment`.
         """
-        view = augment(self.source.normalise(pixels, device), self._section, seed=seed)
+        view = augment(self.source.normalise(pixels, device), self._section, seed=seed, part=part)
         student = _shrunk(view, self._pixels)
         if self._teacher is None or not for_teacher:
             return student, student

@@ -14,8 +14,7 @@ class ClassSignatures(nn.Module):
 
     What Suh et al. 2019 (SCHM) call class signatures; the running mean is this project's choice. Everything is in
     buffers, so that a checkpoint holds it. Batches of a whole epoch are made from the signatures as they were at its
-    start, which are kept apart: a run that is resumed in the middle of an epoch makes the same ones. With several
-    processes the signatures are those of the first one's images, because buffers are broadcast from it.
+    start, which are kept apart: a run that is resumed in the middle of an epoch makes the same ones.
     """
 
     means: Tensor

@@ -9,13 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.nn import Parameter
 
 from retrieval.errors import UserError
 from retrieval.networks.taps import Position, Tap
+from training.batch_part import BatchPart
 from training.setting import Setting, Settings, Value, resolve
 
 Stage = Literal["initialise", "train", "both"]
@@ -50,7 +51,7 @@ class Step:
     labels: int64[n]. student_images, teacher_images: the same views of the images, float[n, 3, h, w], each as its
     network expects them. forward_student, forward_teacher: the networks themselves, with the term's taps, for terms
     that show them other images; gradients flow to the images, and to the student's weights. progress: share of this
-    stage that is done, 0 <= progress < 1.
+    stage that is done, 0 <= progress < 1. part: which images of a batch these are; None: all.
     """
 
     teacher: Output
@@ -61,6 +62,11 @@ class Step:
     forward_student: Callable[[Tensor], Output]
     forward_teacher: Callable[[Tensor], Output]
     progress: float
+    part: BatchPart | None = None
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """Rows [n, ...] for these images to those of the whole batch, with gradients."""
+        return rows if self.part is None else self.part.gather(rows)
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,13 @@ class Setup:
 class Term(nn.Module, ABC):
     """A part of the loss, with parameters of its own (connectors, translators) that learn with the student and are
     left behind with it. Computes in float32 whatever the networks use. Draws come from torch's generator.
+
+    compares_images: whether the images of a batch are compared with one another, or chosen from among them. Such a term
+    gathers what it needs from all processes (`Step.gather`) and gives the whole batch's value; all others give the mean
+    over the images they see.
     """
+
+    compares_images: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, step: Step) -> Tensor:
@@ -123,6 +135,7 @@ class MethodRow:
     whose batch norms use the statistics that they learned. position: where features are taken, for methods that take
     some. settings, choices: numbers and words that a recipe may change; no name is in both.
     teacher_trains: whether the authors let the teacher's batch norms use the batch's statistics in that stage.
+    differentiates_twice: whether gradients of the student's gradients are taken.
     """
 
     name: str
@@ -135,6 +148,7 @@ class MethodRow:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     choices: Mapping[str, Choice] = field(default_factory=dict)
     teacher_trains: bool = False
+    differentiates_twice: bool = False
 
     def prepares(self, given: Mapping[str, object]) -> bool:
         """Whether its term has a `preparation` with these settings, and so needs the stage of that name."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from retrieval.errors import UserError
 from retrieval.networks.taps import Tap
+from training.collectives import sum_over_processes
 from training.distillation.methods.features.attention import Attention
 from training.distillation.methods.features.paraphraser import Paraphraser
 from training.setting import Settings
@@ -67,8 +68,8 @@ class RunningMarginReLU(MarginReLU):
         return super().forward(maps)
 
     def _count(self, maps: Tensor) -> None:
-        counts = (maps < 0).sum((0, 2, 3))
-        sums = maps.clamp(max=0).sum((0, 2, 3))
+        counts = sum_over_processes((maps < 0).sum((0, 2, 3)))
+        sums = sum_over_processes(maps.clamp(max=0).sum((0, 2, 3)))
         self.counts += counts
         self.margins += (sums - counts * self.margins) / self.counts.clamp(min=1)
 

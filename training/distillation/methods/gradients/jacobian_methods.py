@@ -33,6 +33,7 @@ JACOBIAN_METHODS: tuple[MethodRow, ...] = (
         needs=("taps",),
         position=_AT.position,
         settings={"gradients": Setting(1.0, least=0)},
+        differentiates_twice=True,
     ),
     MethodRow(
         "jacobian_logits",
@@ -41,5 +42,6 @@ JACOBIAN_METHODS: tuple[MethodRow, ...] = (
         weight=1.0,
         stage="train",
         needs=("logits",),
+        differentiates_twice=True,
     ),
 )

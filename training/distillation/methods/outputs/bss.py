@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from training.batch_part import BatchPart, whole
 from training.distillation.methods.outputs.boundary_attack import boundary_attack
 from training.distillation.methods.shared_images import shared_images
 from training.distillation.methods.signals import check_classes, logits
@@ -51,8 +52,10 @@ class BoundarySupport(Term):
     `beta_until` of it. The cross-entropy with the labels is the loop's. While beta > 0 a step costs up to `steps` + 1
     passes of the teacher, `steps` of them also back to the images, and a pass of the student, for up to `samples`
     images; the student's batch norms see these.
-    The teacher must be in eval mode.
+    The teacher must be in eval mode. Many processes choose from the whole batch and share the attacks.
     """
+
+    compares_images = True
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -72,26 +75,33 @@ class BoundarySupport(Term):
 
     def forward(self, step: Step) -> Tensor:
         """As every term. Raises UserError where the networks expect different images."""
-        student, teacher = logits(step.student), logits(step.teacher)
+        student, teacher = step.gather(logits(step.student)), step.gather(logits(step.teacher))
         value = self.alpha(step.progress) * softened_cross_entropy(student, teacher, self.temperature)
         beta = self.beta(step.progress)
         if beta == 0:
             return value
-        images = shared_images("bss", step)
-        base = base_samples(student.detach(), teacher, step.labels, self.samples)
+        images, labels = step.gather(shared_images("bss", step)), step.gather(step.labels)
+        base = base_samples(student.detach(), teacher, labels, self.samples)
         if len(base) == 0:
             return value
+        target = target_classes(teacher[base], labels[base])
+        # Fewer images than processes are everyone's, because a part without images has no forward pass.
+        processes = 1 if step.part is None else len(step.part.sizes)
+        part = whole(len(base))
+        if step.part is not None and len(base) >= processes:
+            part = BatchPart.of(len(base), step.part.process, processes)
+        own = base[part.own]
         attacked, teacher = boundary_attack(
             lambda moved: logits(step.forward_teacher(moved)),
-            images[base],
-            step.labels[base],
-            target_classes(teacher[base], step.labels[base]),
+            images[own],
+            labels[own],
+            target[part.own],
             steps=self.steps,
             rate=self.rate,
             bound=self.bound,
         )
-        student = logits(step.forward_student(attacked))
-        return value + beta * softened_cross_entropy(student, teacher, self.temperature)
+        student = part.gather(logits(step.forward_student(attacked)))
+        return value + beta * softened_cross_entropy(student, part.gather(teacher), self.temperature)
 
 
 def build_bss(setup: Setup, settings: Settings, choices: Mapping[str, str]) -> BoundarySupport:

@@ -31,14 +31,16 @@ class PredictionCorrelation(Term):
     Inter-class: an image's probabilities over the classes; intra-class: a class's probabilities over the batch.
     """
 
+    compares_images = True
+
     def __init__(self, beta: float, gamma: float, temperature: float) -> None:
         super().__init__()
         self.beta, self.gamma, self.temperature = beta, gamma, temperature
 
     def forward(self, step: Step) -> Tensor:
         """As every term."""
-        student = (logits(step.student) / self.temperature).softmax(1)
-        teacher = (logits(step.teacher) / self.temperature).softmax(1)
+        student = (step.gather(logits(step.student)) / self.temperature).softmax(1)
+        teacher = (step.gather(logits(step.teacher)) / self.temperature).softmax(1)
         inter = correlation_distance(student, teacher)
         intra = correlation_distance(student.T, teacher.T)
         return self.temperature**2 * (self.beta * inter + self.gamma * intra)

@@ -49,6 +49,8 @@ class Relations(Term):
     with neighbours from the whole training set) puts its queries into the teacher's space.
     """
 
+    compares_images = True
+
     def __init__(self, temperature: float, *, asymmetric: bool) -> None:
         super().__init__()
         self.temperature = temperature
@@ -56,7 +58,7 @@ class Relations(Term):
 
     def forward(self, step: Step) -> Tensor:
         """As every term."""
-        student, teacher = embedding(step.student), embedding(step.teacher)
+        student, teacher = step.gather(embedding(step.student)), step.gather(embedding(step.teacher))
         gallery = teacher if self.asymmetric else student
         return relation_divergence(student, teacher, gallery, self.temperature)
 

@@ -43,13 +43,16 @@ class RelationalDistillation(Term):
     differ. Memory grows with n^2 d + n^3 of a batch of n.
     """
 
+    compares_images = True
+
     def __init__(self, distance: float, angle: float) -> None:
         super().__init__()
         self.distance, self.angle = distance, angle
 
     def forward(self, step: Step) -> Tensor:
         """As every term."""
-        student, teacher = embedding_or_feature(step.student), embedding_or_feature(step.teacher)
+        student = step.gather(embedding_or_feature(step.student))
+        teacher = step.gather(embedding_or_feature(step.teacher))
         value = student.new_zeros(())
         if self.distance > 0:
             value = value + self.distance * F.smooth_l1_loss(

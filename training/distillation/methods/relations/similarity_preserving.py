@@ -30,6 +30,8 @@ def _similarities(signals: Tensor) -> Tensor:
 class SimilarityPreserving(Term):
     """`similarity_difference` of the deepest map, of all maps (summed), or of the pooled feature."""
 
+    compares_images = True
+
     def __init__(self, of: str) -> None:
         super().__init__()
         self.of = of
@@ -37,7 +39,9 @@ class SimilarityPreserving(Term):
     def forward(self, step: Step) -> Tensor:
         """As every term."""
         pairs = zip(self._signals(step.student), self._signals(step.teacher), strict=True)
-        return torch.stack([similarity_difference(student, teacher) for student, teacher in pairs]).sum()
+        return torch.stack(
+            [similarity_difference(step.gather(student), step.gather(teacher)) for student, teacher in pairs]
+        ).sum()
 
     def _signals(self, output: Output) -> tuple[Tensor, ...]:
         if self.of == "feature":
