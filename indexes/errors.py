@@ -29,6 +29,10 @@ class StorageError(CollectionError):
     """The disk refused a write or a read (full, read-only, damaged). Nothing acknowledged before it is lost."""
 
 
+class UnreachableError(CollectionError):
+    """The server that holds the collection does not answer; whether a write was made is not known."""
+
+
 class UnknownItemError(CollectionError):
     """No item has this id."""
 

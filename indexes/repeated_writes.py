@@ -73,6 +73,20 @@ def remember(connection: sqlite3.Connection, write: Write, answer: Upserted) -> 
     _remember_name(connection, write, answer)
 
 
+def same_content(item: Item, write: Write) -> bool:
+    """Whether an item has the label and the attributes that a write asks for."""
+    # As text, because to Python 1, 1.0 and true are equal.
+    return item.label == write.label and _canonical(item.attributes) == _canonical(write.attributes)
+
+
+def key_is_taken(write: Write) -> RepeatedKeyError:
+    """The error for a name that was given to another write."""
+    return RepeatedKeyError(
+        f"the key {write.source.key!a} has named another write within {KEPT_SECONDS // 3600} hours; "
+        "take a new key for each request"
+    )
+
+
 def _by_name(connection: sqlite3.Connection, write: Write) -> Repeated | None:
     source = write.source
     if source.key is None:
@@ -83,12 +97,9 @@ def _by_name(connection: sqlite3.Connection, write: Write) -> Repeated | None:
     ).fetchone()
     if row is None:
         return None
-    digest, sequence, created = row
-    if digest != _digest(write):
-        raise RepeatedKeyError(
-            f"the key {source.key!a} has named another write within {KEPT_SECONDS // 3600} hours; "
-            "take a new key for each request"
-        )
+    known, sequence, created = row
+    if known != digest(write):
+        raise key_is_taken(write)
     # As it was stored and answered: through JSON.
     attributes = json.loads(json.dumps(dict(write.attributes)))
     return Repeated(Upserted(Item(write.id, write.label, attributes, sequence), bool(created)), named=True)
@@ -104,10 +115,7 @@ def _by_content(connection: sqlite3.Connection, write: Write) -> Repeated | None
         return None
     label, text, sequence = row
     item = Item(write.id, label, json.loads(text), sequence)
-    # As text, because to Python 1, 1.0 and true are equal.
-    if label != write.label or _canonical(item.attributes) != _canonical(write.attributes):
-        return None
-    return Repeated(Upserted(item, created=False), named=False)
+    return Repeated(Upserted(item, created=False), named=False) if same_content(item, write) else None
 
 
 def _remember_name(connection: sqlite3.Connection, write: Write, answer: Upserted) -> None:
@@ -118,11 +126,12 @@ def _remember_name(connection: sqlite3.Connection, write: Write, answer: Upserte
     connection.execute("DELETE FROM named_writes WHERE made_at <= ?", [now - KEPT_SECONDS])
     connection.execute(
         "INSERT INTO named_writes VALUES (?, ?, ?, ?, ?, ?)",
-        [source.key, source.position, _digest(write), answer.item.sequence, answer.created, now],
+        [source.key, source.position, digest(write), answer.item.sequence, answer.created, now],
     )
 
 
-def _digest(write: Write) -> bytes:
+def digest(write: Write) -> bytes:
+    """Of all that a write asks for, by which another of the same name is known to be another."""
     text = json.dumps([write.id, write.label, _canonical(write.attributes)])
     return hashlib.blake2b(text.encode() + write.source.content, digest_size=16).digest()
 
