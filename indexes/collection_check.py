@@ -75,6 +75,10 @@ def check(rows: ItemRows, index: DerivedIndex, *, follow: bool) -> CheckReport:
             problems.append(
                 f"index: {different} of its vectors are not those of the rows; `hdhe index rebuild` makes it anew"
             )
+    if index.state.index.mapping is not None:
+        index.read_through()
+        if index.unusable is not None:
+            problems.append(f"index file: {index.unusable}; it was built anew just now")
     if index.kind == "flat":
         with index.changing:
             recall = index.measure(follow=follow)
@@ -113,7 +117,7 @@ def _compare(
         here, vectors = stored[0][wanted][order], stored[1][wanted][order]
         seen.append(here)
         true = rows.vectors(connection, here)[1]
-        if held.kind.exact_scores:
+        if held.exact_scores:
             different += int((vectors != true).any(axis=1).sum())
         else:
             error = np.linalg.norm(vectors - true, axis=1)

@@ -6,8 +6,12 @@ import json
 import sqlite3
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from indexes.errors import CollectionError
+from indexes.gpu_placement import has_cagra
+from indexes.index_kinds import CHOICES
+from indexes.index_tuning import WANTED_RECALL
 
 FORMAT = 1
 
@@ -31,15 +35,20 @@ CREATE TABLE thumbnails (
 
 @dataclass(frozen=True)
 class Settings:
-    """What is fixed when a collection is made, but for the kind of index.
+    """What is fixed when a collection is made, but for what is said of its index.
 
-    collection: a random name that tells its index from any other's.
+    collection: a random name that tells its index from any other's. index: the kind that was named, or auto. recall:
+    what the index has to find of what exact search finds. memory: bytes that it may take, None for what suits the
+    machine. trial: what `index_trial` has found, as JSON.
     """
 
     collection: str
     embedding_size: int
     model_fingerprint: str
     index: str
+    recall: float = WANTED_RECALL
+    memory: int | None = None
+    trial: dict[str, Any] | None = None
 
 
 def make_tables(connection: sqlite3.Connection, path: Path, settings: Settings) -> None:
@@ -69,6 +78,22 @@ def read_settings(connection: sqlite3.Connection, path: Path) -> Settings:
     return Settings(**values)
 
 
-def change_setting(connection: sqlite3.Connection, name: str, value: str) -> None:
-    """Write another value over one setting."""
-    connection.execute("UPDATE settings SET value = ? WHERE name = ?", [json.dumps(value), name])
+def change_settings(connection: sqlite3.Connection, settings: Settings) -> None:
+    """Write other settings over those that are there."""
+    rows = [(name, json.dumps(value)) for name, value in asdict(settings).items()]
+    connection.executemany("INSERT OR REPLACE INTO settings VALUES (?, ?)", rows)
+
+
+def check_index_settings(index: str, recall: float, memory: int | None) -> None:
+    """Raises CollectionError if what is said of an index (as in Settings) cannot be."""
+    if index not in CHOICES:
+        raise CollectionError(f"index must be one of {', '.join(CHOICES)}; got {index!r}")
+    if index == "cagra" and not has_cagra():
+        raise CollectionError(
+            "index cagra needs a GPU and FAISS with cuVS (`pip install faiss-gpu-cuvs` in the place of faiss-gpu); "
+            "choose hnsw without them"
+        )
+    if not 0 < recall <= 1:
+        raise CollectionError(f"recall must be above 0 and at most 1; got {recall}")
+    if memory is not None and memory < 1:
+        raise CollectionError(f"memory must be at least 1 byte; got {memory}")

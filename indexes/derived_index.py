@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Event, Lock, RLock
 
@@ -18,13 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.exact_search import exact_search
-from indexes.faiss_index import FaissIndex, gpu_memory
+from indexes.faiss_index import FaissIndex
 from indexes.filters import Filter
-from indexes.index_building import StoppedError, build, measure
+from indexes.index_building import Built, StoppedError, build, measure
+from indexes.index_choice import IndexChoice
 from indexes.index_file import IndexFileError, IndexHeader, read_index_file, write_index_file
-from indexes.index_kinds import IndexKind, choose_kind, machine_memory
+from indexes.index_kinds import IndexKind
+from indexes.index_trial import try_kinds
 from indexes.item_rows import ItemRows, Written
 from indexes.reranking import nearest
+from indexes.search_width import SearchWidth
 from indexes.vector_rows import BATCH
 
 Keys = NDArray[np.int64]
@@ -35,12 +38,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class State:
-    """An index and what is known of it. built, measured: items it had when it was built and measured."""
+    """An index and what is known of it. built, measured: items it had when it was built and measured.
+
+    sound: its file was read through and is as it was written; a file that is mapped is read through later.
+    """
 
     index: FaissIndex
+    width: SearchWidth = field(default_factory=SearchWidth)
     built: int = 0
     measured: int = 0
     recall: dict[int, float] = field(default_factory=dict)
+    sound: bool = True
 
 
 class DerivedIndex:
@@ -51,6 +59,7 @@ class DerivedIndex:
         self.changing = RLock()
         self.unusable: str | None = None
         """Why the file could not be used; None if it could, or if there is a new one by now."""
+        self.choice = IndexChoice(rows)
         self._building = Lock()
         self._rows = rows
         self._path = path
@@ -58,8 +67,6 @@ class DerivedIndex:
         self._sequence = 0
         self._saved_sequence = -1
         self._in_step = True
-        # Asked once: the index itself will take some of it.
-        self._memory, self._gpu_memory = machine_memory(), gpu_memory()
         self.state = State(FaissIndex.empty(rows.settings.embedding_size))
         try:
             header, index = read_index_file(path, rows.settings.collection)
@@ -67,7 +74,10 @@ class DerivedIndex:
                 clock = rows.sequence(connection)
             if header.sequence > clock:
                 raise IndexFileError("it is ahead of the database, which must be an older copy")
-            self.state = State(index, header.built, header.measured, header.recall)
+            width = SearchWidth(header.effort, header.depth)
+            self.state = State(
+                index, width, header.built, header.measured, header.recall, index.mapping is None
+            )
             self._sequence = self._saved_sequence = header.sequence
             self.catch_up()
         except IndexFileError as error:
@@ -171,7 +181,8 @@ class DerivedIndex:
 
     def nearest(self, connection: sqlite3.Connection, queries: Vectors, k: int) -> tuple[Vectors, Keys]:
         """The best k the index finds: exact scores float32[q, k] and keys int64[q, k], NO_KEY where there are fewer."""
-        return nearest(self._rows, self.state.index, connection, queries, k)
+        state = self.state
+        return nearest(self._rows, state.index, state.width, connection, queries, k)
 
     def nearest_among(
         self, connection: sqlite3.Connection, queries: Vectors, k: int, filter: Filter
@@ -179,7 +190,7 @@ class DerivedIndex:
         """The best k of the items that pass, exactly, as of the index's present moment."""
         index = self.state.index
         if index.kind.name == "flat" and not index.on_gpu:
-            return index.search(queries, k, among=self._rows.keys(connection, filter))
+            return index.search(queries, k, SearchWidth(), among=self._rows.keys(connection, filter))
         return self.exactly(connection, queries, k, filter)
 
     def exactly(
@@ -190,22 +201,72 @@ class DerivedIndex:
 
     # Building, measuring, saving
 
-    def renew(self) -> None:
-        """Build the index that suits the rows now, measure it and put it in the place of the old one."""
+    def renew(self, *, trial: bool = False) -> None:
+        """Build the index that suits the rows now, measure it and put it in the place of the old one.
+
+        trial: find out first which one that is, where measuring pays (`index_trial`). Raises CollectionError if nothing
+        fits the memory.
+        """
         rows = self._rows
         # One at a time: of two, the one of an older choice of the kind might end last.
         with self._building:
             with rows.database.reading() as connection:
                 keys = rows.keys(connection)
-                index = build(rows, connection, keys, self.wanted(len(keys)), self._stop)
-                recall = measure(rows, connection, keys, index, self._stop)
+                built = self._best_of_trial(connection, keys) if trial else None
+                if built is None:
+                    kind = self.wanted(len(keys))
+                    built = build(
+                        rows,
+                        connection,
+                        keys,
+                        kind,
+                        refined=self.choice.refined(kind, len(keys)),
+                        wanted=rows.settings.recall,
+                        stop=self._stop,
+                    )
+            state = State(built.index, built.width, len(keys), len(keys), built.recall)
+            self._take(state)
+
+    def _best_of_trial(self, connection: sqlite3.Connection, keys: Keys) -> Built | None:
+        rows = self._rows
+        trial, built = try_kinds(
+            rows,
+            connection,
+            keys,
+            wanted=rows.settings.recall,
+            memory=self.choice.memory,
+            go_on=self.go_on,
+        )
+        with self.changing:
+            rows.change_settings(replace(rows.settings, trial=asdict(trial)))
+        return built
+
+    def _take(self, state: State) -> None:
+        with self.changing:
+            with self._rows.database.reading() as connection:
+                self._follow(state.index, connection)
+                self._sequence = self._rows.sequence(connection)
+                self._in_step = True
+            self.state = state
+            self._saved_sequence = -1
+
+    def load(self) -> None:
+        """Read what is mapped from the file into memory, where it takes what has come since."""
+        with self._building:
+            state = self.state
+            self._take(replace(state, index=state.index.loaded()))
+
+    def read_through(self) -> None:
+        """Compare a file that is mapped with its checksum, beside searches; if it is damaged, build the index anew."""
+        state = self.state
+        if state.sound or state.index.mapping is None or state.index.mapping.is_whole(self.go_on):
             with self.changing:
-                with rows.database.reading() as connection:
-                    self._follow(index, connection)
-                    self._sequence = rows.sequence(connection)
-                    self._in_step = True
-                self.state = State(index, len(keys), len(keys), recall)
-                self._saved_sequence = -1
+                if self.state.index is state.index:
+                    self.state = replace(self.state, sound=True)
+            return
+        self.unusable = "its checksum does not match"
+        logger.warning("%s: building the index of %d items anew: %s", self._path, len(self), self.unusable)
+        self.renew()
 
     def measure(self, *, follow: bool = False) -> dict[int, float]:
         """Measure recall against exact search now, on a sample; widens the search if it is too low.
@@ -213,14 +274,16 @@ class DerivedIndex:
         Writes that come in meanwhile may show as neighbours missed; hold `changing` where that matters. follow: as of
         `refresh`.
         """
-        state = self.state
-        with self._rows.database.reading() as connection:
+        state, rows = self.state, self._rows
+        with rows.database.reading() as connection:
             self.refresh(connection, follow=follow)
-            keys = self._rows.keys(connection)
-            recall = measure(self._rows, connection, keys, state.index, self._stop)
+            keys, wanted = rows.keys(connection), rows.settings.recall
+            width, recall = measure(
+                rows, connection, keys, state.index, state.width, wanted=wanted, stop=self._stop
+            )
         with self.changing:
-            if self.state is state:
-                self.state = State(state.index, state.built, len(keys), recall)
+            if self.state.index is state.index:
+                self.state = replace(self.state, width=width, measured=len(keys), recall=recall)
                 self._saved_sequence = -1
         return recall
 
@@ -252,7 +315,8 @@ class DerivedIndex:
                 model_fingerprint=settings.model_fingerprint,
                 embedding_size=settings.embedding_size,
                 kind=state.index.kind.name,
-                effort=state.index.effort,
+                effort=state.width.visited,
+                depth=state.width.depth,
                 sequence=self._sequence,
                 items=len(self),
                 built=state.built,
@@ -279,7 +343,4 @@ class DerivedIndex:
 
     def wanted(self, items: int) -> IndexKind:
         """The kind for so many items."""
-        settings = self._rows.settings
-        return choose_kind(
-            settings.index, items, settings.embedding_size, memory=self._memory, gpu_memory=self._gpu_memory
-        )
+        return self.choice.kind(items)

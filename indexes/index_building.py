@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from threading import Event
 
 import numpy as np
@@ -13,49 +14,99 @@ from indexes.faiss_index import FaissIndex
 from indexes.index_kinds import IndexKind
 from indexes.index_recall import SAMPLE, TrueNeighbours
 from indexes.index_training import training_size
+from indexes.index_tuning import tuned, widened
 from indexes.item_rows import ItemRows
 from indexes.reranking import nearest
+from indexes.search_width import SearchWidth
 
 Keys = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 
 MEASURED_K = 10
-WANTED_RECALL = 0.95
-"""The width of a search is doubled until the index reaches this, or `_MOST_EFFORT`."""
-_MOST_EFFORT = 1024
+_TUNED_ON = 400
+_KEPT_BACK = 4
+"""At most one item in so many is kept back from an index to be its first queries."""
 
 
 class StoppedError(Exception):
     """Work on the index was given up because the collection is being closed."""
 
 
+@dataclass(frozen=True)
+class Built:
+    """A new index, the width that reaches the wanted recall, and {k: recall against exact search}."""
+
+    index: FaissIndex
+    width: SearchWidth
+    recall: dict[int, float]
+
+
 def build(
-    rows: ItemRows, connection: sqlite3.Connection, keys: Keys, kind: IndexKind, stop: Event
-) -> FaissIndex:
-    """An index of all rows; keys int64[n]: theirs. Raises StoppedError once `stop` is set."""
+    rows: ItemRows,
+    connection: sqlite3.Connection,
+    keys: Keys,
+    kind: IndexKind,
+    *,
+    refined: bool,
+    wanted: float,
+    stop: Event,
+) -> Built:
+    """An index of all rows but the few that it was tuned on, which its caller adds. keys int64[n]: of the rows.
+
+    An item that is in an index is found more easily than a query from outside, so those few are kept back. refined: as
+    of `FaissIndex.build`. Raises StoppedError once `stop` is set.
+    """
+    queries = (
+        _sample(keys, min(_TUNED_ON, len(keys) // _KEPT_BACK)) if kind.visited or kind.lossy else keys[:0]
+    )
     training = rows.vectors(connection, _sample(keys, training_size(kind, len(keys))))[1]
+
+    def others() -> Iterator[tuple[Keys, Vectors]]:
+        for some, vectors in _batches(rows, connection, stop):
+            kept = ~np.isin(some, queries)
+            yield some[kept], vectors[kept]
+
     size = rows.settings.embedding_size
-    return FaissIndex.build(kind, size, training, _batches(rows, connection, stop), items=len(keys))
+    index = FaissIndex.build(kind, size, training, others(), items=len(keys), refined=refined)
+    if len(queries) == 0:
+        return Built(index, *measure(rows, connection, keys, index, kind.width, wanted=wanted, stop=stop))
+    sample, vectors = rows.vectors(connection, queries)
+    truth = TrueNeighbours(sample, vectors, others(), MEASURED_K)
+    width, recall = tuned(recall_at(truth, rows, connection, index), kind, wanted)
+    return Built(index, width, {MEASURED_K: round(recall, 4)})
 
 
 def measure(
-    rows: ItemRows, connection: sqlite3.Connection, keys: Keys, index: FaissIndex, stop: Event
-) -> dict[int, float]:
-    """{k: recall against exact search} on a sample; the width of the search is raised while it is too low.
+    rows: ItemRows,
+    connection: sqlite3.Connection,
+    keys: Keys,
+    index: FaissIndex,
+    width: SearchWidth,
+    *,
+    wanted: float,
+    stop: Event,
+) -> tuple[SearchWidth, dict[int, float]]:
+    """{k: recall against exact search} on a sample, and the width of a search that it takes, which is no less than now.
 
     Raises StoppedError once `stop` is set.
     """
     sample, vectors = rows.vectors(connection, _sample(keys, SAMPLE))
     if len(sample) == 0:
-        return {}
+        return width, {}
     truth = TrueNeighbours(sample, vectors, _batches(rows, connection, stop), MEASURED_K)
+    width, recall = widened(recall_at(truth, rows, connection, index), width, wanted)
+    return width, {MEASURED_K: round(recall, 4)}
 
-    def search(queries: Vectors, k: int) -> tuple[Vectors, Keys]:
-        return nearest(rows, index, connection, queries, k)
 
-    while (recall := truth.recall(search)) < WANTED_RECALL and 0 < index.effort < _MOST_EFFORT:
-        index.effort *= 2
-    return {MEASURED_K: round(recall, 4)}
+def recall_at(
+    truth: TrueNeighbours, rows: ItemRows, connection: sqlite3.Connection, index: FaissIndex
+) -> Callable[[SearchWidth], float]:
+    """What an index finds of the true neighbours at a width."""
+
+    def recall(width: SearchWidth) -> float:
+        return truth.recall(lambda queries, k: nearest(rows, index, width, connection, queries, k))
+
+    return recall
 
 
 def _batches(rows: ItemRows, connection: sqlite3.Connection, stop: Event) -> Iterator[tuple[Keys, Vectors]]:

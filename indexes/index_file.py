@@ -4,9 +4,11 @@
     payload
 
 The header carries the payload's length and BLAKE2b. FAISS's reader trusts its input, so it sees only a
-payload whose checksum has been verified and whose header names this very collection. A file is written under
-another name, synced, renamed and the folder synced: a crash leaves the old file or the new one, and perhaps a
-stray temporary file that the next writing replaces. The file can always be rebuilt from the rows.
+payload whose checksum has been verified and whose header names this very collection. A large file is mapped and
+not read (`mapped_payload`): header and length have been verified then, and the checksum is compared while it is
+searched already. A file is written under another name, synced, renamed and the folder synced: a crash leaves the old
+file or the new one, and perhaps a stray temporary file that the next writing replaces. The file can always be rebuilt
+from the rows.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import faiss
 from indexes.durable import sync
 from indexes.faiss_index import FaissIndex
 from indexes.index_kinds import KINDS
+from indexes.mapped_payload import DIGEST_BYTES, MappedPayload
 
 INDEX_NAME = "index.faiss"
 """In a collection's folder."""
@@ -30,7 +33,9 @@ INDEX_NAME = "index.faiss"
 _MAGIC = b"HDHEIDX1"
 """The digit is the version of the format; a file of another version is rebuilt like a damaged one."""
 
-_DIGEST = 32
+MAPPED_FROM = 1 << 30
+"""Bytes of a payload from which on it is mapped: what is smaller is read and checked in about a second."""
+
 _CHUNK = 1 << 20
 _MOST_HEADER = 1 << 20
 
@@ -43,7 +48,8 @@ class IndexFileError(Exception):
 class IndexHeader:
     """What an index is. sequence: the clock of the rows it covers. built: items when it was trained.
 
-    measured: items when recall ({k: recall of the index against exact search}) was measured.
+    measured: items when recall ({k: recall of the index against exact search}) was measured. effort, depth: the width
+    of a search (`SearchWidth`). indexes: how many of FAISS's are in the payload, one behind the other.
     """
 
     collection: str
@@ -56,6 +62,8 @@ class IndexHeader:
     built: int
     measured: int
     recall: dict[int, float]
+    depth: int = 1
+    indexes: int = 1
 
 
 def write_index_file(path: Path, header: IndexHeader, index: FaissIndex) -> None:
@@ -64,8 +72,8 @@ def write_index_file(path: Path, header: IndexHeader, index: FaissIndex) -> None
     try:
         with temporary.open("wb") as file:
             # Payload length and checksum have a fixed width, so that they can be filled in afterwards.
-            file.write(_encoded(header, 0, bytes(_DIGEST)))
-            digest, length = hashlib.blake2b(digest_size=_DIGEST), 0
+            file.write(_encoded(replace(header, indexes=0), 0, bytes(DIGEST_BYTES)))
+            digest, length = hashlib.blake2b(digest_size=DIGEST_BYTES), 0
 
             def write(data: bytes) -> int:
                 nonlocal length
@@ -73,9 +81,9 @@ def write_index_file(path: Path, header: IndexHeader, index: FaissIndex) -> None
                 length += len(data)
                 return file.write(data)
 
-            index.write(faiss.PyCallbackIOWriter(write, _CHUNK))
+            indexes = index.write(faiss.PyCallbackIOWriter(write, _CHUNK))
             file.seek(0)
-            file.write(_encoded(header, length, digest.digest()))
+            file.write(_encoded(replace(header, indexes=indexes), length, digest.digest()))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -97,7 +105,7 @@ def copy_index_file(source: Path, target: Path, collection: str) -> None:
     with file, target.open("wb") as copy:
         header, length, digest = _decoded(file)
         copy.write(_encoded(replace(header, collection=collection), length, digest))
-        found = hashlib.blake2b(digest_size=_DIGEST)
+        found = hashlib.blake2b(digest_size=DIGEST_BYTES)
         copied = 0
         while chunk := file.read(_CHUNK):
             found.update(chunk)
@@ -127,13 +135,15 @@ def read_index_file(
             start = file.tell()
             if os.fstat(file.fileno()).st_size != start + length:
                 raise IndexFileError("it is cut short or has something appended")
-            found = hashlib.blake2b(digest_size=_DIGEST)
-            while chunk := file.read(_CHUNK):
-                found.update(chunk)
-            if found.digest() != digest:
-                raise IndexFileError("its checksum does not match")
-            file.seek(start)
-            index = faiss.read_index(faiss.PyCallbackIOReader(file.read, _CHUNK))
+            mapping = None
+            if length >= MAPPED_FROM:
+                mapping = MappedPayload.of(path, start, length, digest)
+                index, *beside = mapping.view(header.indexes)
+            else:
+                _check_payload(file, digest)
+                file.seek(start)
+                reader = faiss.PyCallbackIOReader(file.read, _CHUNK)
+                index, *beside = [faiss.read_index(reader) for _ in range(header.indexes)]
     except OSError as error:
         raise IndexFileError(_reason(error)) from error
     except RuntimeError as error:
@@ -141,7 +151,16 @@ def read_index_file(
         raise IndexFileError(f"FAISS cannot read it: {str(error).splitlines()[0]}") from error
     if index.d != header.embedding_size:
         raise IndexFileError("it holds vectors of another size")
-    return header, FaissIndex(KINDS[header.kind], index, header.effort, gpu=gpu)
+    newcomers = beside[0] if beside else None
+    return header, FaissIndex(KINDS[header.kind], index, newcomers=newcomers, mapping=mapping, gpu=gpu)
+
+
+def _check_payload(file: IO[bytes], digest: bytes) -> None:
+    found = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    while chunk := file.read(_CHUNK):
+        found.update(chunk)
+    if found.digest() != digest:
+        raise IndexFileError("its checksum does not match")
 
 
 def _encoded(header: IndexHeader, length: int, digest: bytes) -> bytes:
@@ -154,7 +173,7 @@ def _decoded(file: IO[bytes]) -> tuple[IndexHeader, int, bytes]:
     if file.read(len(_MAGIC)) != _MAGIC:
         raise IndexFileError("it is not an index file of this version")
     size = int.from_bytes(file.read(4), "little")
-    checksum = file.read(_DIGEST)
+    checksum = file.read(DIGEST_BYTES)
     text = file.read(min(size, _MOST_HEADER))
     if len(text) != size or _blake2b(text) != checksum:
         raise IndexFileError("its header is damaged")
@@ -167,7 +186,7 @@ def _decoded(file: IO[bytes]) -> tuple[IndexHeader, int, bytes]:
 
 
 def _blake2b(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=_DIGEST).digest()
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
 
 
 def _reason(error: OSError) -> str:

@@ -9,6 +9,7 @@ from threading import Lock, Thread
 
 from indexes.derived_index import DerivedIndex
 from indexes.index_building import StoppedError
+from indexes.index_training import training_size
 
 logger = logging.getLogger(__name__)
 
@@ -19,9 +20,10 @@ _FEWEST_UNSAVED = 10_000
 class IndexUpkeep:
     """At most one thread, which ends when nothing is due any more."""
 
-    def __init__(self, index: DerivedIndex, name: str) -> None:
-        """name: of the collection, for the log."""
+    def __init__(self, index: DerivedIndex, name: str, *, read_only: bool) -> None:
+        """name: of the collection, for the log. read_only: leave it as it is, and the file, but read that through."""
         self._index = index
+        self._read_only = read_only
         self._name = name
         self._thread: Thread | None = None
         self._lock = Lock()
@@ -34,7 +36,7 @@ class IndexUpkeep:
 
     def look(self) -> None:
         """Start what is due by now, unless something is under way."""
-        if due(self._index) is None:
+        if self._due() is None:
             return
         with self._lock:
             if self._ended or self.running:
@@ -64,25 +66,40 @@ class IndexUpkeep:
 
     def _do_what_is_due(self) -> None:
         index = self._index
-        while task := due(index):
+        while task := self._due():
             index.go_on()
             match task:
                 case "renew":
                     index.renew()
+                case "load":
+                    index.load()
+                case "read":
+                    index.read_through()
                 case "measure":
                     index.measure()
+            if self._read_only:
+                continue
             index.save()
             if not index.saved:
                 return  # the disk refused or a write came in between; the next write asks again
 
+    def _due(self) -> str | None:
+        task = due(self._index)
+        return None if self._read_only and task != "read" else task
+
 
 def due(index: DerivedIndex) -> str | None:
-    """What an index needs by now, renew, measure or save; None if nothing."""
+    """What an index needs by now: renew, load, read (through), measure or save; None if nothing."""
     state, n = index.state, len(index)
+    if not state.sound:
+        return "read"
     outgrown = n >= 2 * state.built or 2 * n <= state.built
-    trained_on_less = state.index.kind.fewest > 0 and n >= 2 * state.built
-    if state.index.wants_rebuild or (outgrown and (trained_on_less or index.wanted(n) != state.index.kind)):
+    kind = state.index.kind
+    trained_on_less = training_size(kind, n) > training_size(kind, state.built)
+    if state.index.wants_rebuild or (outgrown and (trained_on_less or index.wanted(n) != kind)):
         return "renew"
+    if state.index.wants_loading:
+        return "load"
     if n >= max(_FEWEST_MEASURED, 2 * state.measured):
         return "measure"
     if index.unsaved_writes > max(_FEWEST_UNSAVED, n // 4):

@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from indexes.collection import HIT_FIELDS, Attributes, HitField, Item, NewItem, Upserted, Write
-from indexes.collection_schema import Settings, change_setting, make_tables, read_settings
+from indexes.collection_schema import Settings, change_settings, make_tables, read_settings
 from indexes.errors import CollectionError, UnknownItemError
 from indexes.filters import Filter
+from indexes.index_tuning import WANTED_RECALL
 from indexes.repeated_writes import has_tables, make_tables_of_sources, remember, settle
 from indexes.sqlite_database import Database, storage_errors
 from indexes.vector_rows import BATCH, Keys, VectorRows, Vectors
@@ -66,10 +67,19 @@ class ItemRows:
         self._vectors = VectorRows(path, self.settings.embedding_size)
 
     @classmethod
-    def create(cls, path: Path, *, embedding_size: int, model_fingerprint: str, index: str) -> ItemRows:
+    def create(
+        cls,
+        path: Path,
+        *,
+        embedding_size: int,
+        model_fingerprint: str,
+        index: str,
+        recall: float = WANTED_RECALL,
+        memory: int | None = None,
+    ) -> ItemRows:
         """Make the file and open it for writing. Raises CollectionError if a collection is there already."""
+        settings = Settings(uuid.uuid4().hex, embedding_size, model_fingerprint, index, recall, memory)
         database = Database(path, read_only=False)
-        settings = Settings(uuid.uuid4().hex, embedding_size, model_fingerprint, index)
         try:
             with database.writing() as connection:
                 make_tables(connection, path, settings)
@@ -141,11 +151,11 @@ class ItemRows:
                 connection.execute("UPDATE clock SET sequence = ?", [sequence])
         return found, Written([], removed, [], [], sequence)
 
-    def choose_index(self, kind: str) -> None:
-        """Remember another kind of index. The caller sees that no write is under way."""
+    def change_settings(self, settings: Settings) -> None:
+        """Remember other settings of the index. The caller sees that no write is under way."""
         with self.database.writing() as connection:
-            change_setting(connection, "index", kind)
-        self.settings = replace(self.settings, index=kind)
+            change_settings(connection, settings)
+        self.settings = settings
 
     def copy(self, target: Path, collection: str) -> int:
         """Write a consistent copy under another name to a new file that is on disk then; returns its clock."""
@@ -154,7 +164,7 @@ class ItemRows:
         try:
             with copied.writing() as connection:
                 sequence = _clock(connection)
-                change_setting(connection, "collection", collection)
+                change_settings(connection, replace(self.settings, collection=collection))
         finally:
             copied.close()
         with storage_errors(target), target.open("rb") as file:

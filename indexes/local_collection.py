@@ -28,18 +28,19 @@ from indexes.collection import (
     Upserted,
     Write,
 )
-from indexes.collection_check import CheckReport, check
+from indexes.collection_care import CollectionCare
 from indexes.collection_reading import CollectionReading
+from indexes.collection_schema import check_index_settings
 from indexes.collection_snapshot import write_snapshot
 from indexes.collection_stats import stats_of, stats_of_files
-from indexes.compaction import Compacted, compact
 from indexes.consistent_search import search
 from indexes.derived_index import DerivedIndex
 from indexes.durable import sync
 from indexes.errors import CollectionError, CollectionReplacedError, ForeignModelError, StorageError
 from indexes.filters import Filter
 from indexes.index_file import INDEX_NAME
-from indexes.index_kinds import AUTO, check_choice
+from indexes.index_kinds import AUTO
+from indexes.index_tuning import WANTED_RECALL
 from indexes.index_upkeep import IndexUpkeep
 from indexes.item_checks import check_write, checked_items, checked_queries
 from indexes.item_rows import DATABASE_NAME, ItemRows
@@ -49,7 +50,7 @@ from indexes.repeated_writes import find as find_repeated
 _MOST_EMBEDDING_SIZE = 1 << 16
 
 
-class LocalCollection(CollectionReading, Collection):
+class LocalCollection(CollectionCare, CollectionReading, Collection):
     """A collection in a folder, for one writing process and any number of reading ones. Made by create or open."""
 
     def __init__(self, folder: Path, rows: ItemRows, lock: FolderLock | None) -> None:
@@ -58,23 +59,30 @@ class LocalCollection(CollectionReading, Collection):
         self._lock = lock
         self._replaced = False
         self._index = DerivedIndex(rows, folder / INDEX_NAME)
-        self._upkeep = IndexUpkeep(self._index, str(folder))
-        if self.writable:
-            if self._index.unusable is not None:
-                self._index.save()
-            self._upkeep.look()
+        self._upkeep = IndexUpkeep(self._index, str(folder), read_only=not self.writable)
+        if self.writable and self._index.unusable is not None:
+            self._index.save()
+        self._upkeep.look()
 
     @classmethod
     def create(
-        cls, folder: Path | str, *, embedding_size: int, model_fingerprint: str, index: str = AUTO
+        cls,
+        folder: Path | str,
+        *,
+        embedding_size: int,
+        model_fingerprint: str,
+        index: str = AUTO,
+        recall: float = WANTED_RECALL,
+        memory: int | None = None,
     ) -> Self:
         """Make an empty collection in a folder and open it for writing.
 
-        index: auto (by size and memory), flat, sq8, hnsw, ivf or ivfpq. Raises CollectionError if one is
-        there already, CollectionLockedError, StorageError.
+        index: auto (by size, memory and, from some size on, by measurement) or the name of a kind (`KINDS`). recall:
+        what it has to find of what exact search finds. memory: bytes that it may take; None for half of the machine's.
+        Raises CollectionError if one is there already, CollectionLockedError, StorageError.
         """
         folder = Path(folder)
-        check_choice(index)
+        check_index_settings(index, recall, memory)
         if not 0 < embedding_size <= _MOST_EMBEDDING_SIZE:
             raise CollectionError(f"embedding_size must be 1 to {_MOST_EMBEDDING_SIZE}; got {embedding_size}")
         try:
@@ -90,6 +98,8 @@ class LocalCollection(CollectionReading, Collection):
                 embedding_size=embedding_size,
                 model_fingerprint=model_fingerprint,
                 index=index,
+                recall=recall,
+                memory=memory,
             )
             (folder / INDEX_NAME).unlink(missing_ok=True)
             sync(folder)
@@ -203,38 +213,6 @@ class LocalCollection(CollectionReading, Collection):
         index_kind is `none` where there is no usable index file; the next opening makes one.
         """
         return stats_of_files(Path(folder))
-
-    def measure_index(self) -> dict[int, float]:
-        """Measure {k: recall of the index against exact search} now, on a sample; it is stored with the index."""
-        return self._index.measure()
-
-    def optimise(self) -> None:
-        """Build the index that suits the present items, measure and save it, beside searches and writes.
-
-        Happens by itself as a collection grows; after a bulk load this makes it happen now.
-        """
-        self._index.renew()
-        if self.writable:
-            self._index.save()
-
-    def rebuild(self, index: str | None = None) -> None:
-        """Build the index anew from the rows and put it in the place of the old one, which answers until then.
-
-        index: from now on of this kind (see `create`). Raises CollectionError, StorageError.
-        """
-        if index is not None:
-            check_choice(index)
-            with self._index.changing:
-                self._rows.choose_index(index)
-        self.optimise()
-
-    def compact(self) -> Compacted:
-        """Give back what deleted and replaced items have left. Searches go on, writes wait. Raises StorageError."""
-        return compact(self._folder, self._rows, self._index)
-
-    def check(self) -> CheckReport:
-        """Read everything once and compare: the database with itself, the index with the rows."""
-        return check(self._rows, self._index, follow=not self.writable)
 
     def snapshot(self, folder: Path | str) -> int:
         """See Collection. The folder must be new or empty; it appears whole or, after a crash, not at all."""

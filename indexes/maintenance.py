@@ -19,8 +19,8 @@ def tasks_of(collection: LocalCollection) -> dict[str, Task]:
     def check() -> dict[str, Any]:
         return asdict(collection.check())
 
-    def rebuild(index: str | None) -> str:
-        collection.rebuild(index)
+    def rebuild(index: str | None, recall: float | None = None, memory: int | None = None) -> str:
+        collection.rebuild(index, recall=recall, memory=memory)
         return collection.stats().index_kind
 
     def compact() -> dict[str, Any]:
@@ -43,9 +43,11 @@ def check(folder: Path) -> CheckReport:
     return CheckReport(**report | {"index_recall": recall, "problems": tuple(report["problems"])})
 
 
-def rebuild(folder: Path, index: str | None = None) -> str:
-    """Build the index anew, of another kind where one is named; returns the kind. Raises CollectionError."""
-    return str(_wherever(folder, "rebuild", index=index))
+def rebuild(
+    folder: Path, index: str | None = None, *, recall: float | None = None, memory: int | None = None
+) -> str:
+    """Build the index anew, as `LocalCollection.rebuild` does; returns the kind. Raises CollectionError."""
+    return str(_wherever(folder, "rebuild", index=index, recall=recall, memory=memory))
 
 
 def compact(folder: Path) -> Compacted:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from indexes.exact_search import NO_KEY, best
 from indexes.faiss_index import FaissIndex
 from indexes.item_rows import ItemRows
+from indexes.search_width import SearchWidth
 
 Keys = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -19,11 +20,16 @@ _FEW_QUERIES = 4
 
 
 def nearest(
-    rows: ItemRows, index: FaissIndex, connection: sqlite3.Connection, queries: Vectors, k: int
+    rows: ItemRows,
+    index: FaissIndex,
+    width: SearchWidth,
+    connection: sqlite3.Connection,
+    queries: Vectors,
+    k: int,
 ) -> tuple[Vectors, Keys]:
     """The best k the index finds: exact scores float32[q, k] and keys int64[q, k], NO_KEY where there are fewer."""
-    scores, keys = index.search(queries, index.kind.candidates(k))
-    if index.kind.exact_scores:
+    scores, keys = index.search(queries, index.candidates(k, width), width)
+    if index.exact_scores:
         return scores, keys
     known, vectors = rows.vectors(connection, np.unique(keys[keys != NO_KEY]))
     if len(known) == 0:

@@ -1,4 +1,4 @@
-"""What a FAISS index holds under its keys, read back as vectors: to compare an index with its rows."""
+"""What a FAISS index on the CPU holds under its keys, read back: to compare an index with its rows."""
 
 from __future__ import annotations
 
@@ -12,22 +12,36 @@ Vectors = NDArray[np.float32]
 _AT_ONCE = 4096
 
 
-def part(index: faiss.Index, number: int) -> tuple[Keys, Vectors] | None:
-    """Keys int64[m] and vectors float32[m, d] of one part of an index on the CPU, decoded; None beyond the last part.
+def all_keys(index: faiss.Index) -> Keys:
+    """int64[n], ascending."""
+    if isinstance(index, faiss.IndexIDMap):
+        return np.sort(faiss.vector_to_array(index.id_map))
+    lists = index.invlists
+    keys = [
+        faiss.rev_swig_ptr(lists.get_ids(i), lists.list_size(i)).copy()
+        for i in range(index.nlist)
+        if lists.list_size(i)
+    ]
+    return np.sort(np.concatenate(keys)) if keys else np.empty(0, dtype=np.int64)
 
-    Parts are the lists of an inverted file, and otherwise runs of a few thousand in the order of their arrival.
-    """
+
+def parts(index: faiss.Index) -> int:
+    """How many parts it has: the lists of an inverted file, and otherwise runs of a few thousand as they came."""
+    return -(-int(index.ntotal) // _AT_ONCE) if isinstance(index, faiss.IndexIDMap) else int(index.nlist)
+
+
+def part(index: faiss.Index, number: int) -> tuple[Keys, Vectors]:
+    """Keys int64[m] and vectors float32[m, d] of one part, decoded, or as they are where it keeps them too."""
     if isinstance(index, faiss.IndexIDMap):
         start, stop = number * _AT_ONCE, min((number + 1) * _AT_ONCE, int(index.ntotal))
-        if start >= stop:
-            return None
         keys = faiss.rev_swig_ptr(index.id_map.data(), int(index.ntotal))[start:stop].copy()
         vectors = np.empty((stop - start, index.d), np.float32)
+        held = _below(index)
+        if isinstance(held, faiss.IndexRefine):
+            held = faiss.downcast_index(held.refine_index)
         # Told where to put them, for another library may have made it answer with torch's tensors.
-        _inner(index).reconstruct_n(start, stop - start, vectors)
+        held.reconstruct_n(start, stop - start, vectors)
         return keys, vectors
-    if number >= index.nlist:
-        return None
     lists = index.invlists
     size = lists.list_size(number)
     if size == 0:
@@ -41,10 +55,21 @@ def part(index: faiss.Index, number: int) -> tuple[Keys, Vectors] | None:
 
 def coded(index: faiss.Index, vectors: Vectors) -> Vectors:
     """float32[m, d]: what is left of vectors that this index stores, without storing them."""
-    codec = _inner(index) if isinstance(index, faiss.IndexIDMap) else index
+    codec = base(index)
     decoded: Vectors = codec.sa_decode(codec.sa_encode(np.ascontiguousarray(vectors)))
     return decoded
 
 
-def _inner(index: faiss.IndexIDMap) -> faiss.Index:
-    return faiss.downcast_index(index.index)
+def refines(index: faiss.Index) -> bool:
+    """Whether it keeps the vectors beside their codes and re-ranks by them."""
+    return isinstance(_below(index), faiss.IndexRefine)
+
+
+def base(index: faiss.Index) -> faiss.Index:
+    """What is below the numbering of vectors and below their refining: the index that has the codes."""
+    below = _below(index)
+    return faiss.downcast_index(below.base_index) if isinstance(below, faiss.IndexRefine) else below
+
+
+def _below(index: faiss.Index) -> faiss.Index:
+    return faiss.downcast_index(index.index) if isinstance(index, faiss.IndexIDMap) else index

@@ -10,8 +10,10 @@ import pytest
 from indexes import derived_index, index_building, index_kinds, index_upkeep
 from indexes.collection import Collection
 from indexes.index_file import INDEX_NAME, read_index_header
+from indexes.index_tuning import WANTED_RECALL
 from indexes.item_rows import DATABASE_NAME
 from indexes.local_collection import LocalCollection
+from indexes.search_width import SearchWidth
 from tests.indexes.unit_vectors import FINGERPRINT, items, unit_vectors
 
 D = 16
@@ -102,7 +104,7 @@ def test_an_index_ahead_of_its_rows_is_rebuilt(tmp_path: Path, caplog: pytest.Lo
     assert "ahead of the database" in caplog.text
 
 
-@pytest.mark.parametrize("index", ["sq8", "hnsw", "ivf"])
+@pytest.mark.parametrize("index", ["sq8", "fp16", "hnsw", "hnsw-sq8", "ivf", "ivf-sq8"])
 def test_every_kind_finds_the_true_neighbours_with_exact_scores(tmp_path: Path, index: str) -> None:
     stored = items(2000, D)
     with filled(tmp_path, 2000, index) as collection:
@@ -146,7 +148,7 @@ def wait_for_kind(collection: LocalCollection, kind: str) -> None:
 def test_a_growing_collection_gets_another_kind_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_kinds, "_FLAT_FLOATS", 500 * D)
+    monkeypatch.setattr(index_kinds, "FLAT_FLOATS", 500 * D)
     with LocalCollection.create(tmp_path, embedding_size=D, model_fingerprint=FINGERPRINT) as collection:
         stored = items(1200, D)
         for start in range(0, 1200, 100):
@@ -193,16 +195,16 @@ def test_recall_is_measured_without_being_asked(tmp_path: Path) -> None:
 def test_the_width_of_a_search_is_raised_until_recall_is_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    narrow = index_kinds.IndexKind("ivf", True, 39 * 16, (0, 0), 1, removes=True, on_gpu=True)
-    monkeypatch.setitem(index_kinds.KINDS, "ivf", narrow)
+    monkeypatch.setattr(index_building, "tuned", lambda *_: (SearchWidth(1), 0.5))
     with filled(tmp_path, 2000, "ivf") as collection:
         collection.optimise()
-        assert collection.stats().index_recall[10] >= index_building.WANTED_RECALL
-        assert read_index_header(tmp_path / INDEX_NAME).effort > 1
+        collection.measure_index()
+        assert collection.stats().index_recall[10] >= WANTED_RECALL
+    assert read_index_header(tmp_path / INDEX_NAME).effort > 1
 
 
 def test_closing_does_not_wait_for_a_long_renewal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_kinds, "_FLAT_FLOATS", 500 * D)
+    monkeypatch.setattr(index_kinds, "FLAT_FLOATS", 500 * D)
     monkeypatch.setattr("indexes.vector_rows.BATCH", 1)
     collection = filled(tmp_path, 600)
     collection.close()

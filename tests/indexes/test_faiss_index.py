@@ -8,32 +8,40 @@ import pytest
 from numpy.typing import NDArray
 
 from indexes.exact_search import NO_KEY, exact_search
-from indexes.faiss_index import FaissIndex, gpu_memory, gpus
+from indexes.faiss_index import FaissIndex
+from indexes.gpu_placement import gpu_memory, gpus
 from indexes.index_kinds import KINDS
+from indexes.search_width import SearchWidth
 from tests.indexes.unit_vectors import unit_vectors
 
 ROOT = Path(__file__).parents[2]
 N, D = 1500, 16
-NAMES = tuple(KINDS)
+NAMES = tuple(name for name in KINDS if name != "cagra")
+WHOLE = tuple(
+    (name, refined) for name in NAMES for refined in (False, True) if KINDS[name].lossy or not refined
+)
+
+
+def wide(index: FaissIndex, times: int = 4) -> SearchWidth:
+    return SearchWidth(times * index.kind.visited)
 
 
 def built(
-    name: str, n: int = N, gpu: bool | None = False
+    name: str, n: int = N, gpu: bool | None = False, *, refined: bool = False
 ) -> tuple[FaissIndex, NDArray[np.int64], NDArray[np.float32]]:
     vectors = unit_vectors(n, D)
     # Keys that are neither dense nor ordered like the vectors.
     keys = np.random.default_rng(3).permutation(10 * n)[:n].astype(np.int64)
-    index = FaissIndex.build(KINDS[name], D, vectors, [(keys, vectors)], items=n, gpu=gpu)
+    index = FaissIndex.build(KINDS[name], D, vectors, [(keys, vectors)], items=n, refined=refined, gpu=gpu)
     return index, keys, vectors
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_finds_what_exact_search_finds(name: str) -> None:
-    index, keys, vectors = built(name)
+@pytest.mark.parametrize(("name", "refined"), WHOLE)
+def test_finds_what_exact_search_finds(name: str, refined: bool) -> None:
+    index, keys, vectors = built(name, refined=refined)
     queries = unit_vectors(50, D, seed=9)
-    index.effort *= 4
     # Lossy kinds are asked for spare candidates, which the collection re-ranks.
-    _, found = index.search(queries, index.kind.candidates(10))
+    _, found = index.search(queries, index.candidates(10, wide(index)), wide(index))
     _, true = exact_search(queries, [(keys, vectors)], 10)
     shared = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.tolist(), true.tolist(), strict=True)])
     assert shared == 1 if name == "flat" else shared > 0.9
@@ -41,11 +49,12 @@ def test_finds_what_exact_search_finds(name: str) -> None:
     assert index.keys().tolist() == sorted(keys.tolist())
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if KINDS[name].exact_scores])
-def test_scores_are_inner_products_best_first(name: str) -> None:
-    index, keys, vectors = built(name)
+@pytest.mark.parametrize(("name", "refined"), [(n, r) for n, r in WHOLE if r or not KINDS[n].lossy])
+def test_scores_are_inner_products_best_first(name: str, refined: bool) -> None:
+    index, keys, vectors = built(name, refined=refined)
+    assert index.exact_scores
     queries = unit_vectors(4, D, seed=9)
-    scores, found = index.search(queries, 20)
+    scores, found = index.search(queries, 20, wide(index))
     row = {int(key): vector for key, vector in zip(keys, vectors, strict=True)}
     expected = [
         [float(row[key] @ query) for key in near] for query, near in zip(queries, found.tolist(), strict=True)
@@ -54,12 +63,12 @@ def test_scores_are_inner_products_best_first(name: str) -> None:
     assert (np.diff(scores, axis=1) <= 0).all()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "refined"), WHOLE)
 @pytest.mark.parametrize("removed", [10, 400])
-def test_removed_keys_are_gone_and_the_rest_is_found(name: str, removed: int) -> None:
-    index, keys, _ = built(name)
+def test_removed_keys_are_gone_and_the_rest_is_found(name: str, refined: bool, removed: int) -> None:
+    index, keys, _ = built(name, refined=refined)
     index.remove(keys[:removed])
-    scores, found = index.search(unit_vectors(3, D, seed=9), N)
+    scores, found = index.search(unit_vectors(3, D, seed=9), N, index.kind.width)
     for row in found.tolist():
         assert sorted(row[: N - removed]) == sorted(keys[removed:].tolist())
         assert row[N - removed :] == [NO_KEY] * removed
@@ -68,29 +77,28 @@ def test_removed_keys_are_gone_and_the_rest_is_found(name: str, removed: int) ->
     assert index.keys().tolist() == sorted(keys[removed:].tolist())
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_added_vectors_are_found(name: str) -> None:
-    index, _, _ = built(name)
+@pytest.mark.parametrize(("name", "refined"), WHOLE)
+def test_added_vectors_are_found(name: str, refined: bool) -> None:
+    index, _, _ = built(name, refined=refined)
     new = unit_vectors(300, D, seed=5)
     index.add(np.arange(300) + 10 * N, new)
     assert len(index) == N + 300
-    index.effort *= 4
-    _, found = index.search(new, index.kind.candidates(10))
+    _, found = index.search(new, index.candidates(10, wide(index)), wide(index))
     hit = (found == (np.arange(300) + 10 * N)[:, None]).any(axis=1)
     assert hit.mean() > 0.95
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_k_beyond_what_is_there(name: str) -> None:
-    index, _, _ = built(name)
-    _, found = index.search(unit_vectors(2, D, seed=9), N + 10)
+@pytest.mark.parametrize(("name", "refined"), WHOLE)
+def test_k_beyond_what_is_there(name: str, refined: bool) -> None:
+    index, _, _ = built(name, refined=refined)
+    _, found = index.search(unit_vectors(2, D, seed=9), N + 10, index.kind.width)
     assert (found != NO_KEY).sum(axis=1).tolist() == [N, N]
     assert found.shape == (2, N + 10)
 
 
 def test_empty() -> None:
     index = FaissIndex.empty(D)
-    scores, keys = index.search(unit_vectors(2, D), 3)
+    scores, keys = index.search(unit_vectors(2, D), 3, SearchWidth())
     assert keys.tolist() == [[NO_KEY] * 3] * 2
     assert np.isneginf(scores).all()
     assert len(index) == 0
@@ -101,11 +109,11 @@ def test_among_keys_is_exact() -> None:
     index.remove(keys[:5])
     queries = unit_vectors(6, D, seed=9)
     chosen = slice(5, 60)
-    scores, found = index.search(queries, 20, among=np.sort(keys[chosen]))
+    scores, found = index.search(queries, 20, SearchWidth(), among=np.sort(keys[chosen]))
     true_scores, true = exact_search(queries, [(keys[chosen], vectors[chosen])], 20)
     assert found.tolist() == true.tolist()
     np.testing.assert_allclose(scores, true_scores, atol=1e-6)
-    assert (index.search(queries, 2, among=np.empty(0, np.int64))[1] == NO_KEY).all()
+    assert (index.search(queries, 2, SearchWidth(), among=np.empty(0, np.int64))[1] == NO_KEY).all()
 
 
 def test_a_graph_with_many_dead_vertices_wants_to_be_rebuilt() -> None:
@@ -116,16 +124,16 @@ def test_a_graph_with_many_dead_vertices_wants_to_be_rebuilt() -> None:
     assert index.wants_rebuild
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_searches_beside_changes(name: str) -> None:
+@pytest.mark.parametrize(("name", "refined"), WHOLE)
+def test_searches_beside_changes(name: str, refined: bool) -> None:
     """Removed before the threads start, a key must never come back; what stays must always be found."""
-    index, keys, vectors = built(name)
+    index, keys, vectors = built(name, refined=refined)
     index.remove(keys[:100])
     stop, wrong = Event(), list[str]()
 
     def search() -> None:
         while not stop.is_set():
-            _, found = index.search(vectors[700:708], 5)
+            _, found = index.search(vectors[700:708], 5, index.kind.width)
             if np.isin(found, keys[:100]).any() or (found == NO_KEY).any():
                 wrong.append(str(found))
 
@@ -157,9 +165,8 @@ def test_gpu_equals_cpu(name: str) -> None:
     assert on_gpu.on_gpu
     for index in (on_gpu, on_cpu):
         index.remove(keys[:2000])
-        index.effort *= 8
     queries = unit_vectors(20, D, seed=9)
-    (_, gpu_keys), (_, cpu_keys) = on_gpu.search(queries, 10), on_cpu.search(queries, 10)
+    (_, gpu_keys), (_, cpu_keys) = (i.search(queries, 10, wide(i, 8)) for i in (on_gpu, on_cpu))
     assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(gpu_keys, cpu_keys, strict=True)]) > 0.9
     assert on_gpu.keys().tolist() == on_cpu.keys().tolist()
 
@@ -175,7 +182,8 @@ def test_it_searches_on_when_another_library_has_replaced_faiss_functions() -> N
         "for kind in ('flat', 'hnsw'):\n"
         "    index = FaissIndex.build(KINDS[kind], 4, vectors, [(keys, vectors)], items=4, gpu=False)\n"
         "    index.add(np.array([9]), -vectors[:1])\n"
-        "    print(index.search(vectors, 1)[1].ravel().tolist(), type(index.part(0)[1]).__name__)\n"
+        "    found = index.search(vectors, 1, KINDS[kind].width)[1].ravel().tolist()\n"
+        "    print(found, type(index.part(0)[1]).__name__)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False

@@ -1,0 +1,112 @@
+"""One search of a FAISS index, with parameters that go with the call, past the keys that were removed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.exact_search import NO_KEY
+from indexes.gpu_placement import MOST_CANDIDATES
+from indexes.index_kinds import IndexKind
+from indexes.search_width import SearchWidth
+
+Keys = NDArray[np.int64]
+Vectors = NDArray[np.float32]
+
+_READ_PER_WANTED = 4
+"""Vectors that the lists which are read hold on average for each that is wanted, however narrow the search."""
+
+
+@dataclass(frozen=True)
+class FaissSearch:
+    """Searches an index. refined: it re-ranks its candidates itself. lists: of an inverted file, else 0."""
+
+    index: faiss.Index
+    kind: IndexKind
+    refined: bool
+    on_gpu: bool
+    lists: int
+
+    def __call__(
+        self, queries: Vectors, k: int, width: SearchWidth, *, dead: Keys, among: Keys | None = None
+    ) -> tuple[Vectors, Keys]:
+        """The best k for float32[q, d] that are not dead: scores float32[q, k] and keys int64[q, k].
+
+        NO_KEY with score -inf beyond them. dead: int64[m], ascending. among: only these keys, of a scan. The width
+        grows until as many are found as there are.
+        """
+        n = int(self.index.ntotal)
+        live = min(k, n - len(dead)) if among is None else 0
+        visited, fetch = width.visited, min(n, k if len(dead) == 0 else k + max(16, k // 4))
+        while True:
+            if fetch == 0 or (self.on_gpu and fetch > MOST_CANDIDATES):
+                return np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), NO_KEY)
+            parameters = self._parameters(visited, fetch, width, among)
+            scores, keys = _numpy_search(self.index)(queries, fetch, params=parameters)
+            scores, keys = _first_live(scores, keys, k, dead)
+            fewest = k if keys.size and (keys[:, -1] != NO_KEY).all() else _fewest(keys)
+            if fewest >= live or (fetch == n and visited >= n):
+                return scores, keys
+            # Removed vectors stood in the way, or too few lists or vertices were visited.
+            fetch, visited = min(n, 2 * fetch), max(2 * visited, 1)
+
+    def _parameters(
+        self, visited: int, fetch: int, width: SearchWidth, among: Keys | None
+    ) -> faiss.SearchParameters | None:
+        if not self.refined:
+            return self._own_parameters(visited, fetch, among)
+        candidates = min(int(self.index.ntotal), self.kind.candidates(fetch, width))
+        # The factor is a float that FAISS multiplies by k and cuts off.
+        return faiss.IndexRefineSearchParameters(
+            k_factor=(candidates + 0.5) / fetch,
+            base_index_params=self._own_parameters(visited, candidates, None),
+        )
+
+    def _own_parameters(self, visited: int, fetch: int, among: Keys | None) -> faiss.SearchParameters | None:
+        if self.kind.structure == "lists":
+            probes = max(visited, min(self.lists, _READ_PER_WANTED * fetch * self.lists // self.index.ntotal))
+            return faiss.SearchParametersIVF(nprobe=min(probes, MOST_CANDIDATES) if self.on_gpu else probes)
+        if self.kind.structure == "graph" and self.on_gpu:
+            # CAGRA wants a multiple of 32, and no fewer than are asked for.
+            return faiss.SearchParametersCagra(itopk_size=-(-max(visited, fetch) // 32) * 32)
+        if self.kind.structure == "graph":
+            return faiss.SearchParametersHNSW(efSearch=max(visited, fetch))
+        return None if among is None else faiss.SearchParameters(sel=faiss.IDSelectorBatch(among))
+
+
+def _fewest(keys: Keys) -> int:
+    return int((keys != NO_KEY).sum(axis=1).min(initial=keys.shape[1]))
+
+
+def _first_live(scores: Vectors, keys: Keys, k: int, dead: Keys) -> tuple[Vectors, Keys]:
+    gone = keys == NO_KEY
+    if len(dead):
+        at = np.minimum(np.searchsorted(dead, keys), len(dead) - 1)
+        gone |= dead[at] == keys
+    if gone.any():
+        # A stable sort moves what is gone to the end and keeps the order of the rest.
+        order = np.argsort(gone, axis=1, kind="stable")
+        scores = np.take_along_axis(np.where(gone, -np.inf, scores).astype(np.float32), order, axis=1)
+        keys = np.take_along_axis(np.where(gone, NO_KEY, keys), order, axis=1)
+    scores, keys = scores[:, :k], keys[:, :k]
+    missing = k - scores.shape[1]
+    if missing == 0:
+        return scores, keys
+    return (
+        np.pad(scores, ((0, 0), (0, missing)), constant_values=-np.inf),
+        np.pad(keys, ((0, 0), (0, missing)), constant_values=NO_KEY),
+    )
+
+
+def _numpy_search(index: faiss.Index) -> Callable[..., tuple[Vectors, Keys]]:
+    """FAISS's `search` for arrays, which takes search parameters.
+
+    `faiss.contrib.torch_utils`, which other libraries in the process may import, puts one that takes none in its place
+    and keeps this one under another name.
+    """
+    search: Callable[..., tuple[Vectors, Keys]] = getattr(index, "search_numpy", index.search)
+    return search

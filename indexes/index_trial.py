@@ -1,0 +1,215 @@
+"""Which kind of index suits a collection, by building the candidates on its own vectors and measuring them.
+
+Each candidate is built on a sample (on everything where that is little), tuned to the wanted recall by queries that
+were kept back from it, and timed. The fastest that reaches the recall and fits the memory wins; of those nearly as
+fast, the smallest. A sample is smaller than the whole: the times shown are what they come to for all items, by the law
+of each structure (a scan takes time with n, an inverted file with its root, a graph with its logarithm).
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.errors import CollectionError
+from indexes.faiss_index import FaissIndex
+from indexes.index_building import MEASURED_K, Built, recall_at
+from indexes.index_kinds import KINDS, IndexKind, bytes_per_item, keeps_vectors
+from indexes.index_recall import TrueNeighbours
+from indexes.index_training import training_size
+from indexes.index_tuning import tuned
+from indexes.item_rows import ItemRows
+from indexes.reranking import nearest
+from indexes.search_width import SearchWidth
+from indexes.vector_rows import BATCH
+
+Keys = NDArray[np.int64]
+Vectors = NDArray[np.float32]
+
+CANDIDATES = ("flat", "sq8", "ivf-sq8", "hnsw-sq8", "hnsw", "ivfpq")
+_SAMPLE_FLOATS = 1 << 25
+"""128 MiB of vectors: 65,536 of 512 numbers."""
+_QUERIES = 400
+_TIMED, _BATCH, _BATCHES = 50, 64, 3
+_SECONDS = 600.0
+"""After so long no further candidate is begun."""
+_NEARLY = 1.2
+"""So many times the time of the fastest is nearly as fast."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One candidate. keeps_vectors: beside the codes, to re-rank by. milliseconds: of a query alone, and of one in a
+    batch. bytes: an item in memory. reason: why it was not measured, if it was not.
+    """
+
+    kind: str
+    keeps_vectors: bool
+    bytes: float
+    recall: float | None = None
+    milliseconds: float | None = None
+    batch_milliseconds: float | None = None
+    build_seconds: float | None = None
+    visited: int = 0
+    depth: int = 1
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was tried for a collection of so many items, on a sample; chosen: the kind that won."""
+
+    items: int
+    sample: int
+    wanted: float
+    memory: int
+    chosen: str
+    tried: tuple[Tried, ...]
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Self:
+        """What `asdict` made of one."""
+        return cls(**content | {"tried": tuple(Tried(**each) for each in content["tried"])})
+
+    def suits(self, items: int, wanted: float, memory: int) -> bool:
+        """Whether it answers this question too: nothing else is asked for, and the collection has not doubled."""
+        same = (self.wanted, self.memory) == (wanted, memory)
+        return same and self.items <= 2 * items and items < 2 * self.items
+
+
+@dataclass(frozen=True)
+class _Question:
+    """items: for how many the index is to be. base: what each candidate holds; asked: float32[q, d], kept back."""
+
+    rows: ItemRows
+    connection: sqlite3.Connection
+    items: int
+    base: tuple[Keys, Vectors]
+    asked: Vectors
+    truth: TrueNeighbours
+    wanted: float
+    go_on: Callable[[], None]
+
+
+def try_kinds(
+    rows: ItemRows,
+    connection: sqlite3.Connection,
+    keys: Keys,
+    *,
+    wanted: float,
+    memory: int,
+    go_on: Callable[[], None],
+) -> tuple[Trial, Built | None]:
+    """Try CANDIDATES for the items of these keys. memory: bytes that the index may take.
+
+    Also returns the winner itself where it holds all rows but the queries that were kept back. go_on: called now and
+    then; what it raises gives up. Raises CollectionError if nothing fits the memory.
+    """
+    d = rows.settings.embedding_size
+    size = min(len(keys), max(_SAMPLE_FLOATS // d, 10 * _QUERIES))
+    drawn = np.random.default_rng(0).permutation(keys)[:size]
+    kept_back = min(_QUERIES, size // 4)
+    names, asked = rows.vectors(connection, np.sort(drawn[:kept_back]))
+    base = rows.vectors(connection, np.sort(drawn[kept_back:]))
+    truth = TrueNeighbours(names, asked, [base], MEASURED_K)
+    question = _Question(rows, connection, len(keys), base, asked, truth, wanted, go_on)
+
+    started, tried, best = time.monotonic(), list[Tried](), None
+    for kind in (KINDS[name] for name in CANDIDATES):
+        go_on()
+        refined = keeps_vectors(kind, len(keys), d, memory=memory)
+        size_of_item = bytes_per_item(kind, d, refined=refined)
+        reason = None
+        if len(keys) * size_of_item > memory:
+            reason = "does not fit the memory"
+        elif len(base[0]) < kind.fewest:
+            reason = f"needs {kind.fewest:,} items to train"
+        elif time.monotonic() - started > _SECONDS:
+            reason = "no time was left"
+        if reason is not None:
+            tried.append(Tried(kind.name, refined, size_of_item, reason=reason))
+            continue
+        built, result = _measured(question, kind, refined, size_of_item)
+        tried.append(result)
+        if size == len(keys) and _winner(tried, wanted) is result:
+            best = built
+    return Trial(len(keys), size, wanted, memory, _winner(tried, wanted).kind, tuple(tried)), best
+
+
+def _measured(
+    question: _Question, kind: IndexKind, refined: bool, size_of_item: float
+) -> tuple[Built, Tried]:
+    keys, vectors = question.base
+    started = time.monotonic()
+
+    def batches() -> Iterator[tuple[Keys, Vectors]]:
+        for start in range(0, len(keys), BATCH):
+            question.go_on()
+            yield keys[start : start + BATCH], vectors[start : start + BATCH]
+
+    training = vectors[:: max(1, len(vectors) // max(1, training_size(kind, len(vectors))))]
+    d = vectors.shape[1]
+    index = FaissIndex.build(kind, d, training, batches(), items=len(keys), refined=refined)
+    seconds = time.monotonic() - started
+    at = recall_at(question.truth, question.rows, question.connection, index)
+
+    def recall(width: SearchWidth) -> float:
+        question.go_on()
+        return at(width)
+
+    width, reached = tuned(recall, kind, question.wanted)
+    growth = _growth(kind, len(keys), question.items)
+    alone = [_milliseconds(question, index, width, i, 1) for i in range(min(_TIMED, len(question.asked)))]
+    together = [_milliseconds(question, index, width, 0, _BATCH) for _ in range(_BATCHES)]
+    return Built(index, width, {MEASURED_K: round(reached, 4)}), Tried(
+        kind.name,
+        refined,
+        round(size_of_item, 1),
+        recall=round(reached, 4),
+        milliseconds=round(growth * statistics.median(alone), 4),
+        batch_milliseconds=round(growth * statistics.median(together), 4),
+        build_seconds=round(seconds, 2),
+        visited=width.visited,
+        depth=width.depth,
+    )
+
+
+def _milliseconds(
+    question: _Question, index: FaissIndex, width: SearchWidth, first: int, count: int
+) -> float:
+    """Of one query, when so many are searched for at once."""
+    queries = question.asked[first : first + count]
+    started = time.perf_counter()
+    nearest(question.rows, index, width, question.connection, queries, MEASURED_K)
+    return 1000 * (time.perf_counter() - started) / len(queries)
+
+
+def _growth(kind: IndexKind, measured: int, items: int) -> float:
+    """How many times over a search takes longer among all items than among those that were measured."""
+    match kind.structure:
+        case "scan":
+            return items / measured
+        case "lists":
+            return math.sqrt(items / measured)
+    return math.log(max(items, 2)) / math.log(max(measured, 2))
+
+
+def _winner(tried: list[Tried], wanted: float) -> Tried:
+    done = [(each, each.recall, each.milliseconds) for each in tried if each.recall and each.milliseconds]
+    if not done:
+        raise CollectionError(
+            "no kind of index fits that memory; allow more with --memory, or name a kind with --index"
+        )
+    good = [(each, time) for each, recall, time in done if recall >= wanted]
+    if not good:
+        return max(done, key=lambda one: one[1])[0]
+    fastest = min(time for _, time in good)
+    return min((each for each, time in good if time <= _NEARLY * fastest), key=lambda each: each.bytes)
