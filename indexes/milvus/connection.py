@@ -185,11 +185,9 @@ def _client_class() -> Callable[..., MilvusClient]:
             "this collection lives in Milvus, which needs its client: run `pip install 'hdhe[milvus]'`"
         ) from None
     for name in ("pymilvus", "milvus_lite", "grpc._server"):
-        # They log each error with its stack before it is raised; raised as one line, it is told once. (And Milvus Lite
-        # logs, at each start, that it does not know a request of this client, which does without.)
-        logger = logging.getLogger(name)
-        if logger.level == logging.NOTSET:
-            logger.setLevel(logging.CRITICAL)
+        # They print each error with its stack before it is raised; raised as one line, it is told once. (And Milvus
+        # Lite logs, at each start, that it does not know a request of this client, which does without.)
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     made: Callable[..., MilvusClient] = MilvusClient
     return made
 

@@ -71,7 +71,9 @@ def make_collections(connection: Connection, *, embedding_size: int) -> None:
         )
         choice = settings.choice
         indexes = client.prepare_index_params()
-        indexes.add_index("vector", index_type=choice.kind, metric_type="IP", params=dict(choice.build))
+        # Milvus Lite looks for the parameters under one more name than its client writes them down with.
+        build = {"params": dict(choice.build)} if settings.lite else dict(choice.build)
+        indexes.add_index("vector", index_type=choice.kind, metric_type="IP", params=build)
         if not settings.lite:
             # Milvus Lite reads its rows one by one with an index and without, and has none for arrays.
             for field in ("label", "facts", "sequence", "lot"):
