@@ -9,9 +9,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from indexes.collection import NewItem
+from indexes.collection import Collection, NewItem
 from indexes.filters import LabelIn
 from indexes.local_collection import LocalCollection
+from tests.indexes.milvus_lite import create_milvus, needs_milvus_lite, open_milvus
 from tests.indexes.unit_vectors import FINGERPRINT, unit_vectors
 
 D = 4
@@ -23,13 +24,17 @@ WRITES = st.lists(st.tuples(IDS, LABELS, st.integers(0, len(VECTORS) - 1)), min_
 
 
 class CollectionMachine(RuleBasedStateMachine):
-    @initialize(index=st.sampled_from(["auto", "flat", "hnsw", "sq8"]))
-    def create(self, index: str) -> None:
+    collection: Collection
+    folder: Path
+    model: dict[str, tuple[str | None, int]]
+
+    def begin(self) -> Path:
         self.folder = Path(tempfile.mkdtemp())
-        self.collection = LocalCollection.create(
-            self.folder / "c", embedding_size=D, model_fingerprint=FINGERPRINT, index=index
-        )
-        self.model: dict[str, tuple[str | None, int]] = {}
+        self.model = {}
+        return self.folder / "c"
+
+    def open(self, folder: Path) -> Collection:
+        raise NotImplementedError
 
     def teardown(self) -> None:
         self.collection.close()
@@ -64,7 +69,7 @@ class CollectionMachine(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.collection.close()
-        self.collection = LocalCollection.open(self.folder / "c")
+        self.collection = self.open(self.folder / "c")
 
     @rule()
     @precondition(lambda self: self.model)
@@ -78,5 +83,30 @@ class CollectionMachine(RuleBasedStateMachine):
         assert page == {id: label for id, (label, _) in self.model.items()}
 
 
-TestCollectionMachine = CollectionMachine.TestCase
-TestCollectionMachine.settings = settings(max_examples=15, stateful_step_count=15, deadline=None)
+class LocalMachine(CollectionMachine):
+    @initialize(index=st.sampled_from(["auto", "flat", "hnsw", "sq8"]))
+    def create(self, index: str) -> None:
+        self.collection = LocalCollection.create(
+            self.begin(), embedding_size=D, model_fingerprint=FINGERPRINT, index=index
+        )
+
+    def open(self, folder: Path) -> Collection:
+        return LocalCollection.open(folder)
+
+
+class MilvusMachine(CollectionMachine):
+    @initialize(index=st.sampled_from(["AUTOINDEX", "FLAT", "HNSW"]))
+    def create(self, index: str) -> None:
+        self.collection = create_milvus(self.begin(), embedding_size=D, index=index)
+
+    def open(self, folder: Path) -> Collection:
+        return open_milvus(folder)
+
+
+@needs_milvus_lite
+class TestMilvusMachine(MilvusMachine.TestCase):
+    settings = settings(max_examples=8, stateful_step_count=12, deadline=None)
+
+
+TestLocalMachine = LocalMachine.TestCase
+TestLocalMachine.settings = settings(max_examples=15, stateful_step_count=15, deadline=None)
