@@ -201,16 +201,26 @@ def _errors(settings: MilvusSettings, doing: str) -> Iterator[None]:
     try:
         yield
     except grpc.RpcError as error:
-        status = error.code().name if isinstance(error, grpc.Call) else "UNAVAILABLE"
-        raise _told(settings, where, doing, status, str(getattr(error, "details", lambda: "")())) from error
+        raise _told(settings, where, doing, _status(error), str(error)) from error
     except MilvusException as error:
-        code, message = error.code, str(error.message)
-        if code in _NO_COLLECTION:
+        if error.code in _NO_COLLECTION:
             raise CollectionError(
                 f"{where}: Milvus has no such collection; make it with `hdhe index build --milvus`"
             ) from error
-        status = getattr(code, "name", "UNAVAILABLE" if code == _CONNECT_FAILED else "")
-        raise _told(settings, where, doing, status, message) from error
+        raise _told(settings, where, doing, _status(error), str(error.message)) from error
+
+
+def _status(error: BaseException) -> str:
+    """The status of the request that it comes from, as gRPC names it; empty if Milvus itself has refused."""
+    import grpc
+
+    cause: BaseException | None = error
+    for _ in range(8):  # pymilvus raises errors from themselves
+        if isinstance(cause, grpc.RpcError):
+            return str(cause.code().name) if isinstance(cause, grpc.Call) else "UNAVAILABLE"
+        cause = None if cause is None else cause.__cause__
+    code = getattr(error, "code", "")
+    return "UNAVAILABLE" if code == _CONNECT_FAILED else str(getattr(code, "name", ""))
 
 
 def _told(settings: MilvusSettings, where: str, doing: str, status: str, message: str) -> CollectionError:
