@@ -59,7 +59,7 @@ def serve(
 
     from service.app import create_app
     from service.observability.logs import logging_config
-    from service.security.head_limits import HEAD_BYTES, HeadLimits
+    from service.security.connection_limits import HEAD_BYTES, ConnectionLimits
 
     failure: list[BaseException] = []
 
@@ -80,7 +80,7 @@ def serve(
         create_app(opened, settings, collection=collection, keys=key_file, on_failure=stop),
         log_config=logging_config(settings.log_format),
         access_log=False,
-        http=HeadLimits,
+        http=ConnectionLimits,
         h11_max_incomplete_event_size=HEAD_BYTES,
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_seconds,
