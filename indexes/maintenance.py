@@ -6,11 +6,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from indexes.behind_link import behind_link
 from indexes.collection_check import CheckReport
 from indexes.compaction import Compacted
 from indexes.control_socket import NobodyThereError, Task, ask
 from indexes.errors import CollectionLockedError
 from indexes.local_collection import LocalCollection
+from indexes.milvus.settings import lives_in_milvus, read_settings
+from indexes.milvus_collection import MilvusCollection
+from indexes.opening import check_is_in_folder
 
 
 def tasks_of(collection: LocalCollection) -> dict[str, Task]:
@@ -32,8 +36,12 @@ def tasks_of(collection: LocalCollection) -> dict[str, Task]:
 def check(folder: Path) -> CheckReport:
     """Compare rows and index: the index in memory of the process that holds the collection, otherwise the index file.
 
-    Changes nothing. Raises CollectionError if there is none, StorageError.
+    Of a collection in Milvus, what `MilvusCollection.check` compares. Changes nothing. Raises CollectionError if there
+    is none, StorageError.
     """
+    if lives_in_milvus(behind_link(folder)):
+        with MilvusCollection.open(read_settings(behind_link(folder)), read_only=True) as in_milvus:
+            return in_milvus.check()
     try:
         report = ask(folder, "check")
     except NobodyThereError:
@@ -56,6 +64,7 @@ def compact(folder: Path) -> Compacted:
 
 
 def _wherever(folder: Path, task: str, **arguments: Any) -> Any:
+    check_is_in_folder(folder, task)
     try:
         with LocalCollection.open(folder) as collection:
             return tasks_of(collection)[task](**arguments)

@@ -7,7 +7,6 @@ have one collection open and write to it; docs/milvus.md says what that, and wha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -30,45 +29,36 @@ from indexes.collection import (
     Write,
 )
 from indexes.collection_check import CheckReport
-from indexes.errors import CollectionError, ForeignModelError
+from indexes.collection_snapshot import describe
+from indexes.errors import CollectionError
 from indexes.filters import Filter
 from indexes.item_checks import check_id, check_write, checked_items, checked_queries
-from indexes.milvus.beside import Beside, Note
+from indexes.milvus.about import About, find, make
+from indexes.milvus.beside import Beside
 from indexes.milvus.check import find_problems
 from indexes.milvus.clock import Clock
 from indexes.milvus.connection import Connection
 from indexes.milvus.export import write_export
 from indexes.milvus.index_state import MEASURED_UP_TO, finish_index, indexed_rows, measure, measured
 from indexes.milvus.reading import Reading
-from indexes.milvus.schema import (
-    MOST_EMBEDDING_SIZE,
-    beside_of,
-    drop_collections,
-    items_of,
-    load_collections,
-    make_collections,
-)
+from indexes.milvus.schema import drop_collections
 from indexes.milvus.searching import search
 from indexes.milvus.settings import MilvusSettings
 from indexes.milvus.writing import Writing
-
-_FORMAT = 1
-_ABOUT = Note("about")
+from indexes.new_folder import new_folder
 
 
 class MilvusCollection(Collection):
     """Made by create or open."""
 
-    def __init__(self, connection: Connection, about: dict[str, object], *, read_only: bool) -> None:
-        """about: what create has written down."""
+    def __init__(self, connection: Connection, about: About, *, read_only: bool) -> None:
         self._connection = connection
-        self._embedding_size = int(str(about["embedding_size"]))
-        self._model_fingerprint = str(about["model_fingerprint"])
+        self._about = about
         self._read_only = read_only
         self._changing = Lock()
         self._beside = Beside(connection)
         self._clock = Clock(self._beside)
-        self._reading = Reading(connection, self._beside, self._embedding_size)
+        self._reading = Reading(connection, self._beside, about.embedding_size)
         self._writing = Writing(connection, self._beside, self._clock)
         recorded = self._clock.read()
         latest = self._reading.last_sequence(recorded)
@@ -82,30 +72,10 @@ class MilvusCollection(Collection):
     @classmethod
     def create(cls, settings: MilvusSettings, *, embedding_size: int, model_fingerprint: str) -> Self:
         """Make an empty collection and open it. Raises CollectionError if one of its name is there already."""
-        if not 0 < embedding_size <= MOST_EMBEDDING_SIZE:
-            raise CollectionError(
-                f"embedding_size must be 1 to {MOST_EMBEDDING_SIZE} in Milvus; got {embedding_size}"
-            )
+        about = About(embedding_size, model_fingerprint)
         connection = Connection(settings)
         try:
-            for name in (items_of(settings.collection), beside_of(settings.collection)):
-                if connection.has(name):
-                    raise CollectionError(
-                        f"{settings.uri}: a collection {name} is there already; "
-                        "give another name with --milvus-option collection=NAME"
-                    )
-            about: dict[str, object] = {
-                "format": _FORMAT,
-                "embedding_size": embedding_size,
-                "model_fingerprint": model_fingerprint,
-            }
-            try:
-                make_collections(connection, embedding_size=embedding_size)
-                # Last: without it, it is not finished, and nobody will take it for a collection.
-                Beside(connection).put([Note(_ABOUT.kind, _ABOUT.parts, json.dumps(about))])
-            except BaseException:
-                drop_collections(connection)
-                raise
+            make(connection, about)
             return cls(connection, about, read_only=False)
         except BaseException:
             connection.close()
@@ -121,26 +91,7 @@ class MilvusCollection(Collection):
         """
         connection = Connection(settings)
         try:
-            where = f"{settings.collection} at {settings.uri}"
-            if not all(connection.has(name(settings.collection)) for name in (items_of, beside_of)):
-                raise CollectionError(
-                    f"{where}: no collection is there; make one with `hdhe index build --milvus`"
-                )
-            load_collections(connection)
-            text, _ = Beside(connection).get([_ABOUT]).get(_ABOUT.key, ("{}", 0))
-            about: dict[str, object] = json.loads(text)
-            if about.get("format") != _FORMAT:
-                raise CollectionError(
-                    f"{where}: format {about.get('format')} is not the format {_FORMAT} of this version; "
-                    "upgrade hdhe, or drop it in Milvus if it was never finished"
-                )
-            filled_by = str(about["model_fingerprint"])
-            if model_fingerprint is not None and model_fingerprint != filled_by:
-                raise ForeignModelError(
-                    f"{where}: filled by model {filled_by[:12]}, not {model_fingerprint[:12]}; "
-                    "use its own model or build a new collection"
-                )
-            return cls(connection, about, read_only=read_only)
+            return cls(connection, find(connection, model_fingerprint), read_only=read_only)
         except BaseException:
             connection.close()
             raise
@@ -148,12 +99,12 @@ class MilvusCollection(Collection):
     @property
     def embedding_size(self) -> int:
         """D of its vectors."""
-        return self._embedding_size
+        return self._about.embedding_size
 
     @property
     def model_fingerprint(self) -> str:
         """The model that filled it."""
-        return self._model_fingerprint
+        return self._about.model_fingerprint
 
     @property
     def settings(self) -> MilvusSettings:
@@ -162,7 +113,7 @@ class MilvusCollection(Collection):
 
     def upsert(self, items: Sequence[NewItem]) -> list[Upserted]:
         """See Collection. All or none as far as Milvus goes (docs/milvus.md); CollectionError beyond 48 MiB."""
-        checked = checked_items(items, self._embedding_size)
+        checked = checked_items(items, self._about.embedding_size)
         if not checked:
             return []
         with self._alone():
@@ -210,7 +161,7 @@ class MilvusCollection(Collection):
         include: AbstractSet[HitField] = HIT_FIELDS,
     ) -> list[list[Hit]]:
         """See Collection. A filtered search is exact if at most `exact_up_to` items pass, or the index is."""
-        queries = checked_queries(vectors, self._embedding_size)
+        queries = checked_queries(vectors, self._about.embedding_size)
         if k < 1:
             raise CollectionError(f"k must be at least 1; got {k}")
         return search(self._connection, queries, k, filter, include)
@@ -233,7 +184,7 @@ class MilvusCollection(Collection):
         """See Collection. bytes_on_disk: of Milvus Lite's file; of a server's, what the vectors alone take."""
         kind = self.settings.choice
         items = self.count()
-        size = 4 * self._embedding_size * items
+        size = 4 * self._about.embedding_size * items
         if self.settings.lite:
             files = Path(self.settings.uri).rglob("*")
             size = sum(path.stat().st_size for path in files if path.is_file())
@@ -241,8 +192,8 @@ class MilvusCollection(Collection):
             items=items,
             labels=self._beside.count("label"),
             sequence=self._clock.read(),
-            embedding_size=self._embedding_size,
-            model_fingerprint=self._model_fingerprint,
+            embedding_size=self._about.embedding_size,
+            model_fingerprint=self._about.model_fingerprint,
             index_kind=kind.kind,
             index_on_gpu=kind.known.on_gpu,
             index_recall=measured(self._beside),
@@ -262,7 +213,7 @@ class MilvusCollection(Collection):
     def check(self) -> CheckReport:
         """Read everything once: vectors, attributes as they are filtered by, thumbnails and labels."""
         with self._still():
-            items, problems = find_problems(self._connection, self._beside, self._embedding_size)
+            items, problems = find_problems(self._connection, self._beside, self._about.embedding_size)
             return CheckReport(
                 items=items,
                 indexed=indexed_rows(self._connection),
@@ -274,17 +225,30 @@ class MilvusCollection(Collection):
 
     def snapshot(self, folder: Path | str) -> int:
         """See Collection. The copy is a LocalCollection. Writes of this process wait meanwhile."""
+        with new_folder(Path(folder)) as temporary:
+            sequence = self.export_into(temporary)
+            describe(temporary)
+        return sequence
+
+    def export_into(self, folder: Path) -> int:
+        """The same into an empty folder that is there, without a manifest."""
         with self._changing:
             sequence = self._clock.read()
             write_export(
+                folder,
                 self._connection,
                 self._beside,
-                Path(folder),
-                embedding_size=self._embedding_size,
-                model_fingerprint=self._model_fingerprint,
+                embedding_size=self._about.embedding_size,
+                model_fingerprint=self._about.model_fingerprint,
                 sequence=sequence,
             )
         return sequence
+
+    def drop(self) -> None:
+        """Delete everything, and close."""
+        with self._changing:
+            drop_collections(self._connection)
+            self._connection.close()
 
     def close(self) -> None:
         """See Collection."""

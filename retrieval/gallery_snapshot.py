@@ -8,6 +8,8 @@ from pathlib import Path
 from indexes import CollectionError, LocalCollection
 from indexes.behind_link import behind_link
 from indexes.collection_snapshot import copy_files, describe
+from indexes.milvus.settings import lives_in_milvus, read_settings
+from indexes.milvus_collection import MilvusCollection
 from indexes.new_folder import new_folder
 from indexes.snapshot_manifest import Manifest, checked_manifest
 from retrieval.gallery import MODEL_NAME, check_is_gallery
@@ -16,12 +18,17 @@ from retrieval.gallery import MODEL_NAME, check_is_gallery
 def snapshot_gallery(folder: Path, target: Path) -> Manifest:
     """Copy a gallery as of one moment into a new folder, while another process may be serving and writing it.
 
-    The target appears whole or not at all. Raises CollectionError, StorageError.
+    The copy's items are in its folder, also where the gallery's are in Milvus. The target appears whole or not at all.
+    Raises CollectionError, StorageError.
     """
     check_is_gallery(folder)
     folder = behind_link(folder)
     with new_folder(target) as temporary:
-        copy_files(folder, temporary)
+        if lives_in_milvus(folder):
+            with MilvusCollection.open(read_settings(folder), read_only=True) as collection:
+                collection.export_into(temporary)
+        else:
+            copy_files(folder, temporary)
         shutil.copytree(folder / MODEL_NAME, temporary / MODEL_NAME)
         return describe(temporary)
 

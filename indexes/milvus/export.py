@@ -11,13 +11,11 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from indexes.collection_snapshot import describe
 from indexes.local_collection import LocalCollection
 from indexes.milvus.beside import Beside, joined_thumbnail, thumbnail_keys
 from indexes.milvus.connection import Connection
 from indexes.milvus.scan import scan
 from indexes.milvus.schema import ITEM_FIELDS, item_of, items_of
-from indexes.new_folder import new_folder
 from indexes.row_import import WholeItem, write_rows
 
 logger = logging.getLogger(__name__)
@@ -26,31 +24,6 @@ _THUMBNAIL_BYTES = 32 << 10
 
 
 def write_export(
-    connection: Connection,
-    beside: Beside,
-    folder: Path,
-    *,
-    embedding_size: int,
-    model_fingerprint: str,
-    sequence: int,
-) -> None:
-    """Write it to a new or empty folder, which appears whole or not at all. sequence: the write it is of.
-
-    Raises CollectionError if something is there, StorageError if the disk refuses.
-    """
-    with new_folder(folder) as temporary:
-        export_into(
-            temporary,
-            connection,
-            beside,
-            embedding_size=embedding_size,
-            model_fingerprint=model_fingerprint,
-            sequence=sequence,
-        )
-        describe(temporary)
-
-
-def export_into(
     folder: Path,
     connection: Connection,
     beside: Beside,
@@ -59,7 +32,7 @@ def export_into(
     model_fingerprint: str,
     sequence: int,
 ) -> None:
-    """The same into a folder that is there, without a manifest."""
+    """Write it to an empty folder that is there. sequence: the write it is of. Raises CollectionError, StorageError."""
     write_rows(
         folder,
         _batches(connection, beside, embedding_size),
