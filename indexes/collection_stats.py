@@ -6,6 +6,7 @@ from pathlib import Path
 
 from indexes.collection import CollectionStats
 from indexes.index_file import INDEX_NAME, IndexFileError, read_index_header
+from indexes.index_trial import Trial
 from indexes.item_rows import DATABASE_NAME, ItemRows
 
 
@@ -41,6 +42,15 @@ def stats_of_files(folder: Path) -> CollectionStats:
         return stats_of(folder, rows, index_kind=kind, index_on_gpu=False, index_recall=recall)
     finally:
         rows.database.close()
+
+
+def last_trial(folder: Path) -> Trial | None:
+    """What was last measured to choose the kind of index of a collection in a folder; None if that never was."""
+    if not (folder / DATABASE_NAME).is_file():
+        return None
+    rows = ItemRows(folder / DATABASE_NAME, read_only=True)
+    rows.database.close()
+    return None if rows.settings.trial is None else Trial.from_json(rows.settings.trial)
 
 
 def bytes_on_disk(folder: Path) -> int:

@@ -17,6 +17,9 @@ from indexes.search_width import SearchWidth
 Keys = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 
+_QUERY_BITS = 8
+"""To which RaBitQ rounds a query's numbers: products are then of integers."""
+
 _READ_PER_WANTED = 4
 """Vectors that the lists which are read hold on average for each that is wanted, however narrow the search."""
 
@@ -69,6 +72,8 @@ class FaissSearch:
     def _own_parameters(self, visited: int, fetch: int, among: Keys | None) -> faiss.SearchParameters | None:
         if self.kind.structure == "lists":
             probes = max(visited, min(self.lists, _READ_PER_WANTED * fetch * self.lists // self.index.ntotal))
+            if self.kind.codes == "rabitq":
+                return faiss.IVFRaBitQSearchParameters(nprobe=probes, qb=_QUERY_BITS)
             return faiss.SearchParametersIVF(nprobe=min(probes, MOST_CANDIDATES) if self.on_gpu else probes)
         if self.kind.structure == "graph" and self.on_gpu:
             # CAGRA wants a multiple of 32, and no fewer than are asked for.

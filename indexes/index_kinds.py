@@ -18,7 +18,7 @@ from typing import Literal
 from indexes.search_width import SearchWidth
 
 Structure = Literal["scan", "graph", "lists"]
-Codes = Literal["float32", "fp16", "sq8", "pq"]
+Codes = Literal["float32", "fp16", "sq8", "pq", "rabitq"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ KINDS = {
         IndexKind("hnsw-sq8", "graph", "sq8", 256, (0.25, 16), 128, on_gpu=False),
         IndexKind("ivf", "lists", "float32", _LISTS, (0, 0), 16, on_gpu=True),
         IndexKind("ivf-sq8", "lists", "sq8", _LISTS, (0.25, 16), 16, on_gpu=True),
+        IndexKind("ivf-rabitq", "lists", "rabitq", _LISTS, (9, 90), 32, on_gpu=False),
         IndexKind("ivfpq", "lists", "pq", _PRODUCT, (3, 100), 32, on_gpu=True),
         IndexKind("cagra", "graph", "float32", 256, (0, 0), 128, on_gpu=True),
     )
@@ -80,7 +81,7 @@ FLAT_FLOATS = 20_000 * 512
 _SQ8_FLOATS = 1_000_000 * 512
 _LINKS_BYTES = 2 * 32 * 4 + 16
 """A vertex of a graph with M = 32: twice that many links on the lowest level, and a little above."""
-_CODE_BYTES = {"float32": 4.0, "fp16": 2.0, "sq8": 1.0, "pq": 0.125}
+_CODE_BYTES = {"float32": 4.0, "fp16": 2.0, "sq8": 1.0, "pq": 0.125, "rabitq": 0.125}
 
 
 def bytes_per_item(kind: IndexKind, embedding_size: int, *, refined: bool) -> float:
@@ -111,7 +112,7 @@ def choose_kind(
     for name in ("hnsw", "hnsw-sq8"):
         if items * bytes_per_item(KINDS[name], embedding_size, refined=False) <= memory:
             return KINDS[name]
-    return KINDS["ivfpq"] if items >= KINDS["ivfpq"].fewest else KINDS["sq8"]
+    return KINDS["ivf-rabitq"] if items >= KINDS["ivf-rabitq"].fewest else KINDS["sq8"]
 
 
 def keeps_vectors(kind: IndexKind, items: int, embedding_size: int, *, memory: int) -> bool:

@@ -50,6 +50,8 @@ def _untrained(kind: IndexKind, d: int, lists: int) -> faiss.Index:
             return faiss.IndexIVFFlat(faiss.IndexFlatIP(d), d, lists, metric)
         case _, "pq":
             return faiss.IndexIVFPQ(faiss.IndexFlatIP(d), d, lists, _code_bytes(d), 8, metric)
+        case _, "rabitq":
+            return faiss.IndexIVFRaBitQ(faiss.IndexFlatIP(d), d, lists, metric)
     by_residual = False  # the codes of a vector are then the same in every list, and cheaper to compare
     return faiss.IndexIVFScalarQuantizer(
         faiss.IndexFlatIP(d), d, lists, _SCALARS[kind.codes], metric, by_residual

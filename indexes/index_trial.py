@@ -34,7 +34,7 @@ from indexes.vector_rows import BATCH
 Keys = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 
-CANDIDATES = ("flat", "sq8", "ivf-sq8", "hnsw-sq8", "hnsw", "ivfpq")
+CANDIDATES = ("flat", "sq8", "ivf-sq8", "hnsw-sq8", "ivf-rabitq", "hnsw")
 _SAMPLE_FLOATS = 1 << 25
 """128 MiB of vectors: 65,536 of 512 numbers."""
 _QUERIES = 400

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from retrieval.commands.index import CollectionFolder
+from retrieval.commands.index_options import KINDS_HELP, MemoryOption, RecallOption, memory_bytes
 
 
 def check(collection: CollectionFolder) -> None:
@@ -25,15 +26,15 @@ def rebuild(
     collection: CollectionFolder,
     index: Annotated[
         str | None,
-        typer.Option(
-            help="From now on of this kind: auto, flat, sq8, hnsw, ivf or ivfpq. As it is otherwise."
-        ),
+        typer.Option(help=f"From now on of this kind: {KINDS_HELP}; auto measures anew. As it is otherwise."),
     ] = None,
+    recall: RecallOption = None,
+    memory: MemoryOption = None,
 ) -> None:
     """Build the index anew from the stored rows; the old one answers until the new one takes its place."""
     from indexes import maintenance
 
-    kind = maintenance.rebuild(collection, index)
+    kind = maintenance.rebuild(collection, index, recall=recall, memory=memory_bytes(memory))
     typer.echo(f"{collection} has a new {kind} index")
 
 

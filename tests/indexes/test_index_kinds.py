@@ -14,11 +14,11 @@ GIB = 1 << 30
         (1_000_000, 4 * GIB, None, "sq8"),
         (2_000_000, 8 * GIB, None, "hnsw"),
         (2_000_000, 2 * GIB, None, "hnsw-sq8"),
-        (2_000_000, 1 * GIB, None, "ivfpq"),
-        (60_502, 20 << 20, None, "ivfpq"),
+        (2_000_000, 1 * GIB, None, "ivf-rabitq"),
+        (60_502, 20 << 20, None, "ivf-rabitq"),
         (60_502, 4 * GIB, 4 * GIB, "flat"),
         (3_000_000, 4 * GIB, 4 * GIB, "fp16"),
-        (10_000_000, 4 * GIB, 4 * GIB, "ivfpq"),
+        (10_000_000, 4 * GIB, 4 * GIB, "ivf-rabitq"),
     ],
 )
 def test_auto_goes_by_size_and_memory(items: int, memory: int, gpu: int | None, kind: str) -> None:
