@@ -20,6 +20,7 @@ from indexes.collection_reading import stored_items
 from indexes.control_socket import NobodyThereError, ask
 from indexes.errors import StorageError
 from indexes.lock import FolderLock
+from indexes.opening import check_is_in_folder
 from retrieval.durable import sync
 from retrieval.gallery import Gallery, check_is_gallery, open_gallery
 from retrieval.reembedding import Followed, OnError, follow, followed_up_to
@@ -42,6 +43,8 @@ def switch(link: Path, folder: Path, *, on_error: OnError) -> tuple[Followed, bo
     did it. Raises CollectionError, and then everything is as it was.
     """
     check_is_gallery(folder)
+    for each in (link, folder):
+        check_is_in_folder(each, "switching")
     if not link.is_symlink():
         if link.exists():
             raise CollectionError(

@@ -27,6 +27,7 @@ from indexes.errors import (
     InvalidItemError,
     StorageError,
     UnknownItemError,
+    UnreachableError,
     UserError,
 )
 from retrieval.errors import ImageError
@@ -135,6 +136,9 @@ def problem_of(error: BaseException) -> Problem:
         case CollectionReplacedError():
             detail = "The collection was replaced by another just now; send the request again."
             return _problem(503, "collection-replaced", "The collection was replaced", detail)
+        case UnreachableError():
+            detail = "The server that holds the items does not answer; try again in a moment."
+            return _problem(503, "collection-unreachable", "The collection cannot be reached", detail)
         case StorageError() | OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EROFS):
             detail = "The server's disk refused the operation. Everything acknowledged before is kept."
             return _problem(507, "storage", "The collection cannot be stored", detail)

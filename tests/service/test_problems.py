@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
-from indexes.errors import CollectionError, CollectionLockedError, StorageError
+from indexes.errors import CollectionError, CollectionLockedError, StorageError, UnreachableError
 from retrieval.gallery import Gallery
 from service.problems import invalid_request, problem_of
 from service.schemas import SearchQuery
@@ -46,6 +46,7 @@ def test_unknown_paths_and_methods(client: TestClient) -> None:
         (OSError(errno.ENOSPC, "No space left on device", "/secret/tmp"), 507),
         (OSError(errno.EIO, "Input/output error", "/secret/tmp"), 500),
         (CollectionLockedError("/secret is locked by process 12"), 503),
+        (UnreachableError("/secret at http://secret:19530 does not answer"), 503),
         (CollectionError("/secret is closed"), 500),
         (RuntimeError("/secret/model.py failed"), 500),
         (ZeroDivisionError(), 500),
