@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from retrieval.errors import UserError
+from retrieval.processes import check_alone, let_others_speak, own_place
 from training.studies.command import study
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def train(
 
     loaded = load_recipe(recipe, set_ or ())
     if dry_run:
+        check_alone("--dry-run")
         if resume or out is not None:
             raise UserError("--dry-run keeps nothing: leave out --out and --resume")
         for line in lines_of(try_out(loaded, lambda line: typer.echo(line, err=True)), loaded):
@@ -88,17 +90,30 @@ def distill(
 
 def _run(job: Callable[[Path, Callable[[str], None]], Path], recipe: RunSection, out: Path | None) -> None:
     """Do a run in its folder, print where its model is, and turn what may stop it into exit codes."""
+    from training.device import leave_processes, lost_process
     from training.failure import TrainingFailedError
 
+    first = own_place().rank == 0
+    goes_on = "the same command with --resume goes on from the last checkpoint"
     try:
         model = job(out or Path("runs") / recipe.name, lambda line: typer.echo(line, err=True))
     except TrainingFailedError as error:
+        let_others_speak()
         typer.echo(f"hdhe: {error}", err=True)
         raise typer.Exit(1) from error
+    except RuntimeError as error:
+        if not lost_process(error):
+            raise
+        let_others_speak(always=True)
+        typer.echo(f"hdhe: another process of this run is gone, so this one stops too; {goes_on}", err=True)
+        raise typer.Exit(1) from error
     except KeyboardInterrupt:
-        typer.echo("hdhe: stopped; the same command with --resume goes on from the last checkpoint", err=True)
+        if first:
+            typer.echo(f"hdhe: stopped; {goes_on}", err=True)
         raise typer.Exit(130) from None
-    typer.echo(model)
+    leave_processes()
+    if first:
+        typer.echo(model)
 
 
 def register(app: typer.Typer) -> None:

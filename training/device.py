@@ -52,3 +52,9 @@ def lost_process(error: RuntimeError) -> bool:
         return True
     # gloo has no class of its own for it.
     return "gloo" in str(error) and any(sign in str(error) for sign in ("onnection", "ocket", "imed out"))
+
+
+def leave_processes() -> None:
+    """At the end of a run of many processes."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

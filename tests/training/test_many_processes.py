@@ -40,10 +40,5 @@ def test_two_processes_train_as_one_does(
     overrides = (*SHORT, *RUNS[kind])
     train(make_recipe(*overrides), tmp_path / "one")
     both.run(train_job, tmp_path / "tiny.yaml", tmp_path / "two", *overrides)
-    print(
-        losses(tmp_path / "one"),
-        losses(tmp_path / "two"),
-        largest_difference(weights(tmp_path / "one"), weights(tmp_path / "two")),
-    )
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
     assert largest_difference(weights(tmp_path / "one"), weights(tmp_path / "two")) < 1e-5

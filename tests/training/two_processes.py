@@ -32,13 +32,16 @@ class TwoProcesses:
         for each in self._jobs:
             each.put((job, arguments))
         found: dict[int, Any] = {}
-        while len(found) < PROCESSES:
+        failures = []
+        for _ in range(PROCESSES):
             try:
                 rank, result, failure = self._answers.get(timeout=_PATIENCE)
             except queue.Empty:
-                raise AssertionError("a process of the two does not answer") from None
-            assert failure is None, failure
+                failures.append("a process of the two does not answer")
+                break
             found[rank] = result
+            failures += [failure] if failure else []
+        assert not failures, "\n".join(failures)
         return [found[rank] for rank in range(PROCESSES)]
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from retrieval.networks import Ensemble
 from retrieval.networks.taps import Tap
 from training.batch_part import BatchPart, whole
+from training.distillation.methods.precision import single
 from training.distillation.methods.term import Output, Stage, StageName, Step, Term
 from training.distillation.sides import Side
 from training.objective import Objective
@@ -101,7 +102,8 @@ class Distiller(nn.Module):
             return self._prepare(taught, labels, part)
 
         learned: Output = self.student(images, [own for _, own in taps])
-        parts = learned.feature.new_zeros(1 + len(self.weighted), dtype=torch.float32)
+        # The precision of the terms, which compute in float32 or, in tests, in float64.
+        parts = single(learned.feature).new_zeros(1 + len(self.weighted))
         right = learned.feature.new_full((self._classifiers,), float("nan"), dtype=torch.float32)
         if stage == "main":
             loss, right = self._class_loss(learned, labels, part)
@@ -126,7 +128,7 @@ class Distiller(nn.Module):
                 part=part,
             )
             share = 1.0 if each.term.compares_images else part.share
-            parts = _placed(parts, 1 + place, share * each.weight * each.term(step).float())
+            parts = _placed(parts, 1 + place, share * each.weight * each.term(step).to(parts.dtype))
         return Losses(parts.sum(), parts.detach(), right.detach())
 
     def _prepare(self, taught: Output | None, labels: Tensor, part: BatchPart) -> Losses:
@@ -157,7 +159,7 @@ class Distiller(nn.Module):
         with nullcontext() if self.class_weight else torch.no_grad():
             if self.objective is None:
                 assert learned.logits is not None
-                said = part.gather(learned.logits.float())
+                said = part.gather(single(learned.logits))
                 logits: tuple[Tensor | None, ...] = (said,)
                 loss = F.cross_entropy(said, labels)
             else:

@@ -72,6 +72,7 @@ def study(
     The same command goes on after a stop; finished runs are not run again.
     """
     from retrieval.errors import UserError
+    from retrieval.processes import check_alone
     from training.studies.base import Base, open_base, slug
     from training.studies.catalogue import study_of
     from training.studies.distillation.base import open_distillation_base
@@ -85,6 +86,7 @@ def study(
     from training.studies.table import row_in_words
     from training.studies.teachers import folders_of, read_teachers
 
+    check_alone("hdhe study")
     if jobs < 1:
         raise UserError(f"--jobs must be 1 or more; got {jobs}")
     given = read_teachers(teacher or ())
