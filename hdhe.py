@@ -19,6 +19,7 @@ import retrieval.commands
 import service.commands
 import training.commands
 from indexes.errors import UserError
+from retrieval.processes import let_others_speak
 
 app = typer.Typer(
     name="hdhe",
@@ -43,6 +44,7 @@ def main() -> None:
     except TyperException as error:
         _stop(error.format_message(), 2)
     except UserError as error:
+        let_others_speak()
         _stop(str(error), 2)
     except (typer.Abort, KeyboardInterrupt):
         _stop("interrupted", 130)

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import DataError
+from retrieval.shards import EmbeddingShards, are_shards
 
 Array = NDArray[Any]
 
@@ -70,8 +71,8 @@ def write_embeddings(path: Path, content: EmbeddingsFile) -> None:
 
 
 def read_embeddings(path: Path) -> EmbeddingsFile:
-    """Read and check a file. Raises DataError, one line that names what is wrong with it."""
-    arrays = _read_arrays(path)
+    """Read and check a file, or a whole folder of shards. Raises DataError, one line that names what is wrong."""
+    arrays = _read_shards(path) if are_shards(path) else _read_arrays(path)
     for name in ("embeddings", "labels"):
         if name not in arrays:
             there = ", ".join(sorted(arrays)) or "no arrays"
@@ -103,9 +104,28 @@ def _more(name: str) -> str:
     return ", d" if name == "embeddings" else ""
 
 
+def _read_shards(path: Path) -> dict[str, Array]:
+    shards = EmbeddingShards.open(path)
+    embeddings = np.empty((shards.manifest.images, shards.manifest.embedding_size), np.float32)
+    ids: list[str] = []
+    labels: list[str] = []
+    for shard in shards:
+        if None in shard.labels:
+            unlabelled = shard.ids[shard.labels.index(None)]
+            raise DataError(
+                f"{path}: {unlabelled} has no label; embed images that lie in folders named after them"
+            )
+        embeddings[len(ids) : len(ids) + len(shard.ids)] = shard.embeddings
+        ids += shard.ids
+        labels += [label or "" for label in shard.labels]
+    return {"embeddings": embeddings[: len(ids)], "labels": np.array(labels), "paths": np.array(ids)}
+
+
 def _read_arrays(path: Path) -> dict[str, Array]:
     if path.is_dir():
-        raise DataError(f"{path} is a folder; give an .npz file")
+        raise DataError(
+            f"{path} is a folder without embeddings; give an .npz file, or a folder of `hdhe embed`"
+        )
     if not path.exists():
         raise DataError(f"{path} does not exist; give an .npz file with embeddings[n, d] and labels[n]")
     try:
