@@ -1,73 +1,42 @@
-"""Keeps a FAISS index in step with the rows it is derived from.
+"""The index of a collection together with its file: loaded, built, measured, saved.
 
-Whatever happens to index or index file, the rows decide: `open` loads the file and compares its keys with
-those of the rows, so that writes it has not seen (also deletions) are replayed, and builds anew what is
-missing, damaged or foreign. Building, measuring and saving go on beside searches and, but for their last
-step, beside writes.
+At the start the file is loaded and follows the rows; what is missing, damaged or foreign is built anew. Building,
+measuring and saving go on beside searches and, but for their last step, beside writes.
 """
 
 from __future__ import annotations
 
 import logging
 import sqlite3
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from threading import Event, Lock, RLock
+from threading import Event, Lock
 
-import numpy as np
-from numpy.typing import NDArray
-
-from indexes.exact_search import exact_search
-from indexes.faiss_index import FaissIndex
-from indexes.filters import Filter
+from indexes.following_index import FollowingIndex, Keys, State
 from indexes.index_building import Built, StoppedError, build, measure
 from indexes.index_choice import IndexChoice
 from indexes.index_file import IndexFileError, IndexHeader, read_index_file, write_index_file
 from indexes.index_kinds import IndexKind
 from indexes.index_trial import try_kinds
-from indexes.item_rows import ItemRows, Written
-from indexes.reranking import nearest
+from indexes.item_rows import ItemRows
 from indexes.search_width import SearchWidth
-from indexes.vector_rows import BATCH
-
-Keys = NDArray[np.int64]
-Vectors = NDArray[np.float32]
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class State:
-    """An index and what is known of it. built, measured: items it had when it was built and measured.
-
-    sound: its file was read through and is as it was written; a file that is mapped is read through later.
-    """
-
-    index: FaissIndex
-    width: SearchWidth = field(default_factory=SearchWidth)
-    built: int = 0
-    measured: int = 0
-    recall: dict[int, float] = field(default_factory=dict)
-    sound: bool = True
-
-
-class DerivedIndex:
-    """The index of one collection. `changing` is held by whoever changes rows and index together."""
+class DerivedIndex(FollowingIndex):
+    """See FollowingIndex; this one has a file, and another index in its place where that suits the rows better."""
 
     def __init__(self, rows: ItemRows, path: Path) -> None:
         """Load the index from its file, or build it from the rows with a logged warning; `unusable` says which."""
-        self.changing = RLock()
+        super().__init__(rows)
         self.unusable: str | None = None
         """Why the file could not be used; None if it could, or if there is a new one by now."""
         self.choice = IndexChoice(rows)
         self._building = Lock()
-        self._rows = rows
         self._path = path
         self._stop = Event()
-        self._sequence = 0
         self._saved_sequence = -1
-        self._in_step = True
-        self.state = State(FaissIndex.empty(rows.settings.embedding_size))
         try:
             header, index = read_index_file(path, rows.settings.collection)
             with rows.database.reading() as connection:
@@ -89,26 +58,6 @@ class DerivedIndex:
             self.renew()
 
     @property
-    def kind(self) -> str:
-        """The kind in use; flat while there are too few items to train the one that was named."""
-        return self.state.index.kind.name
-
-    @property
-    def in_use(self) -> FaissIndex:
-        """The index that answers now; `renew` puts another in its place."""
-        return self.state.index
-
-    @property
-    def on_gpu(self) -> bool:
-        """Whether FAISS holds it on a GPU."""
-        return self.state.index.on_gpu
-
-    @property
-    def recall(self) -> dict[int, float]:
-        """{k: recall against exact search} as last measured; empty if it never was."""
-        return dict(self.state.recall)
-
-    @property
     def saved(self) -> bool:
         """Whether the file has all that the index has."""
         return self._saved_sequence == self._sequence
@@ -117,89 +66,6 @@ class DerivedIndex:
     def unsaved_writes(self) -> int:
         """How many writes the file lacks."""
         return self._sequence - self._saved_sequence
-
-    def __len__(self) -> int:
-        return len(self.state.index)
-
-    def keys(self) -> Keys:
-        """int64[n], ascending."""
-        return self.state.index.keys()
-
-    # Following the rows
-
-    def apply(self, written: Written, vectors: list[Vectors]) -> None:
-        """Follow a write that is on disk. vectors: of written.added. The caller holds `changing`."""
-        if not self._in_step:
-            self.catch_up()
-            return
-        removed = np.setdiff1d(written.removed, written.added).astype(np.int64)
-        # A vector that was replaced within its own write has no row any more.
-        added = np.setdiff1d(written.added, written.removed).astype(np.int64)
-        index = self.state.index
-        try:
-            if len(added):
-                index.add(added, np.stack([vectors[at] for at in np.searchsorted(written.added, added)]))
-            index.remove(removed)
-        except BaseException:
-            self._in_step = False
-            raise
-        self._sequence = written.sequence
-
-    def mark_out_of_step(self) -> None:
-        """A write failed in a way that leaves open whether it happened; the rows will be asked."""
-        self._in_step = False
-
-    def refresh(self, connection: sqlite3.Connection, *, follow: bool) -> None:
-        """Catch up if a failed write makes it necessary or, with `follow`, if another process has written."""
-        if not self._in_step or (follow and self._sequence < self._rows.sequence(connection)):
-            self.catch_up(connection)
-
-    def catch_up(self, connection: sqlite3.Connection | None = None) -> None:
-        """Make the index hold exactly the rows that there are, or those that a connection sees if it sees newer ones
-        than the index has.
-        """
-        with self.changing:
-            if connection is not None and self._rows.sequence(connection) >= self._sequence:
-                self._catch_up(connection)
-            else:
-                with self._rows.database.reading() as newer:
-                    self._catch_up(newer)
-
-    def _catch_up(self, connection: sqlite3.Connection) -> None:
-        self._follow(self.state.index, connection)
-        self._sequence = self._rows.sequence(connection)
-        self._in_step = True
-
-    def _follow(self, index: FaissIndex, connection: sqlite3.Connection) -> None:
-        rows, indexed = self._rows.keys(connection), index.keys()
-        index.remove(np.setdiff1d(indexed, rows, assume_unique=True))
-        new = np.setdiff1d(rows, indexed, assume_unique=True)
-        for start in range(0, len(new), BATCH):
-            index.add(*self._rows.vectors(connection, new[start : start + BATCH]))
-
-    # Searching
-
-    def nearest(self, connection: sqlite3.Connection, queries: Vectors, k: int) -> tuple[Vectors, Keys]:
-        """The best k the index finds: exact scores float32[q, k] and keys int64[q, k], NO_KEY where there are fewer."""
-        state = self.state
-        return nearest(self._rows, state.index, state.width, connection, queries, k)
-
-    def nearest_among(
-        self, connection: sqlite3.Connection, queries: Vectors, k: int, filter: Filter
-    ) -> tuple[Vectors, Keys]:
-        """The best k of the items that pass, exactly, as of the index's present moment."""
-        index = self.state.index
-        if index.kind.name == "flat" and not index.on_gpu:
-            return index.search(queries, k, SearchWidth(), among=self._rows.keys(connection, filter))
-        return self.exactly(connection, queries, k, filter)
-
-    def exactly(
-        self, connection: sqlite3.Connection, queries: Vectors, k: int, filter: Filter | None
-    ) -> tuple[Vectors, Keys]:
-        """The best k of the items that pass, from the rows alone."""
-        return exact_search(queries, self._rows.matching_batches(connection, filter), k)
-
-    # Building, measuring, saving
 
     def renew(self, *, trial: bool = False) -> None:
         """Build the index that suits the rows now, measure it and put it in the place of the old one.

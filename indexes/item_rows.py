@@ -14,17 +14,19 @@ import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from indexes import row_writing
 from indexes.collection import HIT_FIELDS, Attributes, HitField, Item, NewItem, Upserted, Write
 from indexes.collection_schema import Settings, change_settings, make_tables, read_settings
 from indexes.errors import CollectionError, UnknownItemError
 from indexes.filters import Filter
 from indexes.index_tuning import WANTED_RECALL
-from indexes.repeated_writes import has_tables, make_tables_of_sources, remember, settle
+from indexes.repeated_writes import has_tables, make_tables_of_sources, settle
+from indexes.row_writing import Written, clock
 from indexes.sqlite_database import Database, storage_errors
 from indexes.vector_rows import BATCH, Keys, VectorRows, Vectors
 
@@ -33,17 +35,6 @@ DATABASE_NAME = "collection.sqlite"
 
 _SCAN_SHARE = 8
 """If one in so many items passes a filter, all vectors are read in order instead of one by one."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a write did. removed and added: keys of rows; vectors: of those added; sequence: the clock after it."""
-
-    upserted: list[Upserted]
-    removed: list[int]
-    added: list[int]
-    vectors: list[Vectors]
-    sequence: int
 
 
 class ItemRows:
@@ -94,40 +85,8 @@ class ItemRows:
 
         An item with a source whose write was made before, or would change nothing, is left as it is.
         """
-        upserted: list[Upserted] = []
-        removed: list[int] = []
-        added: list[int] = []
-        vectors: list[Vectors] = []
         with self.database.writing() as connection:
-            sequence = _clock(connection)
-            for item in items:
-                write = item.write
-                repeated = None if write is None else settle(connection, write)
-                if repeated is not None:
-                    upserted.append(repeated)
-                    continue
-                sequence += 1
-                gone = connection.execute(
-                    "DELETE FROM items WHERE id = ? RETURNING sequence", [item.id]
-                ).fetchall()
-                removed.extend(key for (key,) in gone)
-                attributes = json.dumps(dict(item.attributes), ensure_ascii=False)
-                connection.execute(
-                    "INSERT INTO items VALUES (?, ?, ?, ?)", [sequence, item.id, item.label, attributes]
-                )
-                connection.execute("INSERT INTO vectors VALUES (?, ?)", [sequence, item.vector.tobytes()])
-                if item.thumbnail is not None:
-                    connection.execute("INSERT INTO thumbnails VALUES (?, ?)", [sequence, item.thumbnail])
-                stored = Item(item.id, item.label, json.loads(attributes), sequence)
-                answer = Upserted(stored, created=not gone)
-                if write is not None:
-                    remember(connection, write, answer)
-                upserted.append(answer)
-                added.append(sequence)
-                vectors.append(item.vector)
-            if added:
-                connection.execute("UPDATE clock SET sequence = ?", [sequence])
-        return Written(upserted, removed, added, vectors, sequence)
+            return row_writing.upsert(connection, items)
 
     def settle(self, write: Write) -> Upserted | None:
         """The answer to an upsert that need not be made, with its name on disk; None if it is to be made."""
@@ -136,20 +95,8 @@ class ItemRows:
 
     def delete(self, ids: Sequence[str]) -> tuple[list[bool], Written]:
         """Delete by id, all or none; for each id whether it was there. On disk when it returns."""
-        removed: list[int] = []
-        found: list[bool] = []
         with self.database.writing() as connection:
-            sequence = _clock(connection)
-            for id in ids:
-                gone = connection.execute(
-                    "DELETE FROM items WHERE id = ? RETURNING sequence", [id]
-                ).fetchall()
-                removed.extend(key for (key,) in gone)
-                found.append(bool(gone))
-            if removed:
-                sequence += len(removed)
-                connection.execute("UPDATE clock SET sequence = ?", [sequence])
-        return found, Written([], removed, [], [], sequence)
+            return row_writing.delete(connection, ids)
 
     def change_settings(self, settings: Settings) -> None:
         """Remember other settings of the index. The caller sees that no write is under way."""
@@ -163,7 +110,7 @@ class ItemRows:
         copied = Database(target, read_only=False)
         try:
             with copied.writing() as connection:
-                sequence = _clock(connection)
+                sequence = clock(connection)
                 change_settings(connection, replace(self.settings, collection=collection))
         finally:
             copied.close()
@@ -176,7 +123,7 @@ class ItemRows:
 
     def sequence(self, connection: sqlite3.Connection) -> int:
         """The number of the last write."""
-        return _clock(connection)
+        return clock(connection)
 
     def by_id(self, connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Item]:
         """Those of the ids that are there."""
@@ -300,7 +247,3 @@ def _where(filter: Filter | None) -> tuple[str, Sequence[str | None]]:
 
 def _json(keys: Keys) -> str:
     return json.dumps(keys.tolist())
-
-
-def _clock(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("SELECT sequence FROM clock").fetchone()[0])

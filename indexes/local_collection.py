@@ -8,9 +8,7 @@ beside writes; each answers with items of one moment.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -24,40 +22,37 @@ from indexes.collection import (
     CollectionStats,
     Hit,
     HitField,
-    NewItem,
-    Upserted,
-    Write,
 )
 from indexes.collection_care import CollectionCare
 from indexes.collection_reading import CollectionReading
 from indexes.collection_schema import check_index_settings
 from indexes.collection_snapshot import write_snapshot
 from indexes.collection_stats import stats_of, stats_of_files
+from indexes.collection_writing import CollectionWriting
 from indexes.consistent_search import search
 from indexes.derived_index import DerivedIndex
 from indexes.durable import sync
-from indexes.errors import CollectionError, CollectionReplacedError, ForeignModelError, StorageError
+from indexes.errors import CollectionError, ForeignModelError, StorageError
+from indexes.faiss_build import warn_of_unused_gpu
 from indexes.filters import Filter
 from indexes.index_file import INDEX_NAME
 from indexes.index_kinds import AUTO
 from indexes.index_tuning import WANTED_RECALL
 from indexes.index_upkeep import IndexUpkeep
-from indexes.item_checks import check_write, checked_items, checked_queries
+from indexes.item_checks import checked_queries
 from indexes.item_rows import DATABASE_NAME, ItemRows
 from indexes.lock import FolderLock
-from indexes.repeated_writes import find as find_repeated
 
 _MOST_EMBEDDING_SIZE = 1 << 16
 
 
-class LocalCollection(CollectionCare, CollectionReading, Collection):
+class LocalCollection(CollectionWriting, CollectionCare, CollectionReading, Collection):
     """A collection in a folder, for one writing process and any number of reading ones. Made by create or open."""
 
     def __init__(self, folder: Path, rows: ItemRows, lock: FolderLock | None) -> None:
         super().__init__(rows)
         self._folder = folder
         self._lock = lock
-        self._replaced = False
         self._index = DerivedIndex(rows, folder / INDEX_NAME)
         self._upkeep = IndexUpkeep(self._index, str(folder), read_only=not self.writable)
         if self.writable and self._index.unusable is not None:
@@ -133,6 +128,7 @@ class LocalCollection(CollectionCare, CollectionReading, Collection):
     @classmethod
     def _opened(cls, folder: Path, rows: ItemRows, lock: FolderLock | None, model: str | None) -> Self:
         filled_by = rows.settings.model_fingerprint
+        warn_of_unused_gpu()
         try:
             if model is not None and model != filled_by:
                 raise ForeignModelError(
@@ -148,38 +144,6 @@ class LocalCollection(CollectionCare, CollectionReading, Collection):
     def folder(self) -> Path:
         """Where it is."""
         return self._folder
-
-    def upsert(self, items: Sequence[NewItem]) -> list[Upserted]:
-        """See Collection. Of two items of one id the later stays."""
-        checked = checked_items(items, self.embedding_size)
-        if not checked:
-            return []
-        with self._writing():
-            written = self._rows.upsert(checked)
-            self._index.apply(written, written.vectors)
-        self._upkeep.look()
-        return written.upserted
-
-    def repeated(self, write: Write) -> Upserted | None:
-        """See Collection."""
-        check_write(write.id, write.label, write.attributes, write.source)
-        with self._rows.database.reading() as connection:
-            known = find_repeated(connection, write)
-        if known is None or known.named or write.source.key is None:
-            return None if known is None else known.answer
-        # Its name is to be remembered, and meanwhile the item may have changed.
-        with self._writing():
-            return self._rows.settle(write)
-
-    def delete(self, ids: Sequence[str]) -> list[bool]:
-        """See Collection."""
-        if not ids:
-            return []
-        with self._writing():
-            found, written = self._rows.delete([id if _is_text(id) else "" for id in ids])
-            self._index.apply(written, [])
-        self._upkeep.look()
-        return found
 
     def search(
         self,
@@ -218,17 +182,6 @@ class LocalCollection(CollectionCare, CollectionReading, Collection):
         """See Collection. The folder must be new or empty; it appears whole or, after a crash, not at all."""
         return write_snapshot(self._rows, self._index.write, Path(folder)).sequence
 
-    @contextmanager
-    def handing_over(self) -> Iterator[None]:
-        """Writes wait while another collection takes this one's place.
-
-        Once the block has ended well, every write to this one, also those that waited, raises
-        CollectionReplacedError: it would be lost. If the block raises, they go on.
-        """
-        with self._index.changing:
-            yield
-            self._replaced = True
-
     def close(self) -> None:
         """See Collection."""
         if not self._upkeep.end():
@@ -244,29 +197,7 @@ class LocalCollection(CollectionCare, CollectionReading, Collection):
             if self._lock is not None:
                 self._lock.release()
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Alone, for one write to rows and index."""
-        with self._index.changing:
-            if self._replaced:
-                raise CollectionReplacedError(
-                    f"{self._folder}: another collection has taken its place; write to that one"
-                )
-            try:
-                yield
-            except StorageError:
-                self._index.mark_out_of_step()
-                raise
-
     @property
     def writable(self) -> bool:
         """Whether this process is the one that may write."""
         return self._lock is not None
-
-
-def _is_text(id: str) -> bool:
-    try:
-        id.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -197,7 +197,7 @@ def test_a_write_that_fails_is_not_remembered(
         raise StorageError("full")
 
     with monkeypatch.context() as patch:
-        patch.setattr("indexes.item_rows.remember", full)
+        patch.setattr("indexes.row_writing.remember", full)
         with pytest.raises(StorageError, match="full"):
             upsert(collection, named(NEW, "k"))
     assert collection.repeated(write(named(NEW, "k"))) is None
