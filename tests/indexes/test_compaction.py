@@ -123,15 +123,20 @@ def test_killed_halfway_everything_is_there(tmp_path: Path) -> None:
         "    print('ready', flush=True)\n"
         "    while True: collection.compact()"
     )
-    for delay in (0.0, 0.02, 0.05):
+    database = tmp_path / DATABASE_NAME
+    for compactions in (0, 0, 1):
         process = subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        time.sleep(delay)
+        deadline = time.monotonic() + 60
+        while compactions and database.stat().st_size >= 4_000_000:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
         with LocalCollection.open(tmp_path) as collection:
             assert collection.count() == 750
             assert collection.check().ok
-    assert (tmp_path / DATABASE_NAME).stat().st_size < 4_000_000
+    assert database.stat().st_size < 4_000_000
