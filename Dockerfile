@@ -15,7 +15,7 @@ COPY indexes indexes
 COPY retrieval retrieval
 COPY training training
 COPY service service
-RUN pip install --no-cache-dir . \
+RUN pip install --no-cache-dir '.[milvus]' \
     && useradd --create-home --uid 1000 hdhe \
     && install --directory --owner hdhe /collection
 

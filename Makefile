@@ -25,6 +25,8 @@ $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(RUN)/python -m pip install --quiet --upgrade pip
 	$(RUN)/python -m pip install --quiet --editable '.[dev]'
+	# What it asks for is there, but faiss-cpu must not be: it would take the place of faiss-gpu.
+	$(RUN)/python -m pip install --quiet --no-deps 'milvus-lite>=3.2.2'
 	touch $@
 
 demo: $(VENV)/ready

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -60,6 +62,21 @@ def test_profiles_and_what_runs_without_one() -> None:
     assert {wanted for wanted in profiles.values() if wanted} == {("gpu",), ("milvus",), ("monitoring",)}
     (device,) = SERVICES["hdhe-gpu"]["deploy"]["resources"]["reservations"]["devices"]
     assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+
+
+def test_the_service_over_milvus_finds_it_and_has_its_client() -> None:
+    service = SERVICES["hdhe-milvus"]
+    assert service["depends_on"] == {"milvus": {"condition": "service_healthy"}}
+    found = urlsplit(service["environment"]["HDHE_MILVUS_URI"])
+    assert found.hostname in SERVICES
+    assert SERVICES["milvus"]["ports"][0].endswith(f":{found.port}")
+    # On a network that both are on; the stores behind Milvus are not.
+    assert set(service["networks"]) & set(SERVICES["milvus"]["networks"]) == {"default"}
+    # As a client, without the Milvus Lite that would take the place of faiss-gpu.
+    (installed,) = re.findall(r"pip install --no-cache-dir '\.\[(.*)\]'", DOCKERFILE)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert installed.split(",") == ["milvus"]
+    assert all(not requirement.startswith("milvus-lite") for requirement in extras["milvus"])
 
 
 def test_the_stores_of_milvus_are_on_a_network_of_their_own() -> None:
