@@ -81,6 +81,8 @@ def serve(
         log_config=logging_config(settings.log_format),
         access_log=False,
         http=ConnectionLimits,
+        # A library for them may happen to be installed; what guards the service guards HTTP.
+        ws="none",
         h11_max_incomplete_event_size=HEAD_BYTES,
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_seconds,

@@ -77,6 +77,14 @@ def test_a_real_model_is_served_and_stops_when_asked(
     assert client.get("/v1/recall?k=1").json()["recall"]["1"] == 1.0
     too_large = client.put("/v1/items/large", files={"image": b"x" * (21 << 20)})
     assert too_large.status_code == 413
+    # A web socket would come in beside the keys and the limits, which are for HTTP.
+    handshake = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    assert client.get("/web/app.js", headers=handshake).status_code == 200
 
     process.send_signal(signal.SIGTERM)
     output, errors = process.communicate(timeout=30)
