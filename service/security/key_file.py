@@ -108,6 +108,7 @@ class KeyFile:
         self._looked = clock()
         self._keys = {key.id: key for key in read_keys(path)}
         self._open = self._state is None
+        self._readable = True
 
     @property
     def open(self) -> bool:
@@ -126,17 +127,22 @@ class KeyFile:
             return
         self._looked = now
         state = self._look()
-        if state == self._state:
+        changed = state != self._state
+        # One that could not be read is tried again: its owner may change and nothing else.
+        if not changed and self._readable:
             return
         self._state = state
         # Whatever happens to the file, the service never becomes open again.
         self._open = False
         try:
             self._keys = {key.id: key for key in read_keys(self._path)}
+            self._readable = True
             logger.info("the keys have changed: %d now", len(self._keys))
         except UserError as error:
             self._keys = {}
-            logger.error("nobody is let in: %s", error)
+            self._readable = False
+            if changed:
+                logger.error("nobody is let in: %s", error)
 
     def _look(self) -> object:
         """Something that differs after every replacement of the file; None where there is none."""

@@ -145,6 +145,29 @@ def test_a_file_that_has_gone_or_is_damaged_lets_nobody_in(path: Path, harm: Cal
     assert keys.find(token) is not None
 
 
+def test_a_file_that_gets_its_right_owner_is_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, token = create_key(path, "shop", "write")
+    clock = Clock()
+    keys = KeyFile(path, clock=clock)
+    with monkeypatch.context() as foreign:
+
+        def refused(_: Path) -> bytes:
+            raise PermissionError(13, "Permission denied")
+
+        foreign.setattr(Path, "read_bytes", refused)
+        content = path.read_text()
+        path.unlink()
+        path.write_text(content)  # as another user who changes the keys leaves it
+        for _ in range(3):
+            clock.now += 2.0
+            assert keys.find(token) is None
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    clock.now += 2.0
+    assert keys.find(token) is not None
+
+
 def test_a_file_without_keys_is_not_an_open_door(path: Path) -> None:
     _empty(path)
     assert not KeyFile(path).open
