@@ -37,7 +37,7 @@ class Key(BaseModel):
     scope: Scope
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     created: datetime
-    rate: float | None = Field(default=None, gt=0)
+    rate: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # JSON has no infinity
     burst: int | None = Field(default=None, ge=1)
 
     def may(self, scope: Scope) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
 from collections.abc import Callable
@@ -67,7 +68,12 @@ def test_what_a_crash_left_is_in_nobodys_way(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "rate", "says"),
-    [("shop", None, "already"), ("a\nb", None, "--name"), ("new", -1.0, "--rate")],
+    [
+        ("shop", None, "already"),
+        ("a\nb", None, "--name"),
+        ("new", -1.0, "--rate"),
+        ("new", math.inf, "--rate"),
+    ],
 )
 def test_a_wrong_key_is_refused_in_one_line(path: Path, name: str, rate: float | None, says: str) -> None:
     create_key(path, "shop", "read")
