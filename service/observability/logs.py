@@ -26,7 +26,7 @@ class _Lines(logging.Formatter):
 
 
 class TextLines(_Lines):
-    """`MOMENT LEVEL [REQUEST] MESSAGE name=value ...`; a stack, where there is one, on lines of its own."""
+    """`MOMENT LEVEL [REQUEST] MESSAGE name=value ...`; a stack, where there is one, on indented lines below."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One event."""
@@ -40,7 +40,9 @@ class TextLines(_Lines):
         )
         line = f"{self.moment(record)} {record.levelname}{f' [{id}]' if id else ''} {message}{beside}"
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+            # Its last line is an error's message, which may quote what a client sent.
+            stack = self.formatException(record.exc_info).split("\n")
+            line += "".join(f"\n  {part.translate(_CONTROL)}" for part in stack)
         return line
 
 

@@ -56,6 +56,15 @@ def test_a_failure_brings_its_stack(form: logging.Formatter) -> None:
     assert "the cause" in text
 
 
+def test_the_message_of_an_error_forges_no_line() -> None:
+    error = ValueError("a\n2026-05-04T09:12:33.123+00:00 INFO PUT /v1/items/b 201\x1b[31m")
+    failed = record("failed")
+    failed.exc_info = (ValueError, error, None)
+    first, *stack = TextLines().format(failed).splitlines()
+    assert first.endswith("failed")
+    assert all(line.startswith("  ") and "\x1b" not in line for line in stack)
+
+
 def test_the_configuration_is_one_that_logging_takes(capsys: pytest.CaptureFixture[str]) -> None:
     root, ours = logging.getLogger(), logging.getLogger("service")
     before = (root.handlers[:], root.level, ours.level)
