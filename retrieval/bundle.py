@@ -4,6 +4,9 @@
       model.json            format version, network spec, preprocessing, embedding size, recipe, scores, fingerprint;
                             of a student that shares a teacher's space, that teacher's fingerprint as `space`
       weights.safetensors   the network's state dict
+      onnx/, openvino/, ... the network exported for other engines by `hdhe export` (`engines/exported`); derived from
+                            the weights, and gone when another bundle is written in the place of this one
+      fastest.json          which engine was the fastest on the machine that asked last (`engines/fastest`)
 
 A bundle is written into a folder beside the target and renamed, so a crash while a new one is made leaves
 nothing but a stray folder `.NAME.tmp-*`, which may be deleted. When an old one is replaced, a crash between the two
@@ -52,7 +55,8 @@ class Bundle:
 
     network: in eval mode. fingerprint: 64 hexadecimal digits. recipe: what it was trained with ({} if it was not).
     scores: what it reached and on what. pretraining: the weights that training started from. space: fingerprint of the
-    model in whose space its embeddings lie, of a student that was trained for that; None: a space of its own.
+    model in whose space its embeddings lie, of a student that was trained for that; None: a space of its own. folder:
+    where it was read from; None: it is in no folder.
     """
 
     network: Ensemble
@@ -62,6 +66,7 @@ class Bundle:
     scores: list[dict[str, Any]]
     pretraining: str
     space: str | None = None
+    folder: Path | None = None
 
     @property
     def embedding_size(self) -> int:
@@ -173,7 +178,7 @@ def load_bundle(where: Path | str) -> Bundle:
         raise BundleError(
             f"{folder} was changed after it was written (its fingerprint differs); export it again"
         )
-    return Bundle(network.eval(), preprocessing, fingerprint, recipe, scores, pretraining, space)
+    return Bundle(network.eval(), preprocessing, fingerprint, recipe, scores, pretraining, space, folder)
 
 
 def _untuned(preset: str, backbone: str, pixels: str | None = None) -> Bundle:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -22,6 +23,8 @@ ImageSource = Path | bytes | Image.Image
 class Embedder:
     """Turns images into `float32[n, d]`, L2-normalised. Safe for use from many threads; the engine runs one batch
     at a time.
+
+    busy_seconds: for how long the engine has been at work, by the clock.
     """
 
     def __init__(
@@ -37,6 +40,12 @@ class Embedder:
         self.limits = limits or ImageLimits()
         self._engine = make_engine(engine, bundle)
         self._lock = threading.Lock()
+        self.busy_seconds = 0.0
+
+    @property
+    def engine(self) -> str:
+        """The engine that runs: the one that was chosen, where `auto` was asked for. With its precision."""
+        return f"{self._engine.name} ({self._engine.precision})"
 
     @property
     def embedding_size(self) -> int:
@@ -61,7 +70,9 @@ class Embedder:
         parts = [np.empty((0, self.embedding_size), np.float32)]
         for start in range(0, len(images), self.batch_size):
             with self._lock:
+                started = time.perf_counter()
                 parts.append(self._engine.embed(images[start : start + self.batch_size]))
+                self.busy_seconds += time.perf_counter() - started
         return np.concatenate(parts)
 
     def embed(

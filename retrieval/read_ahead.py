@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,8 +12,18 @@ from typing import TypeVar
 S = TypeVar("S")
 T = TypeVar("T")
 
-THREADS = 2
-"""Pillow releases the interpreter lock while it decodes, so two threads keep an engine busy on small machines."""
+FEWEST_THREADS, MOST_THREADS = 2, 16
+
+
+def threads() -> int:
+    """As many as the other pools have (HDHE_THREADS, else the processors this process may use), within bounds.
+
+    Pillow releases the interpreter lock while it decodes, so that many threads keep a fast engine busy. Two even on one
+    core, where one of them may wait for the disk.
+    """
+    asked = os.environ.get("HDHE_THREADS", "")
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(max(int(asked) if asked.isdecimal() else there, FEWEST_THREADS), MOST_THREADS)
 
 
 def read_ahead(
@@ -22,7 +33,7 @@ def read_ahead(
 
     At most `ahead` results exist at a time, which bounds the memory; when the consumer stops, the rest is cancelled.
     """
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="read-ahead") as pool:
+    with ThreadPoolExecutor(threads(), thread_name_prefix="read-ahead") as pool:
         source = iter(items)
         waiting: deque[tuple[S, Future[T]]] = deque()
         try:

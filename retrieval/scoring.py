@@ -23,11 +23,14 @@ KS_OF = {"sop": (1, 10, 100, 1000), "inshop": (1, 10, 20, 30, 40, 50)}
 
 @dataclass(frozen=True)
 class Scored:
-    """A report and what it is of. unreadable: images that were left out because they cannot be decoded."""
+    """A report and what it is of. unreadable: images that were left out because they cannot be decoded. engine: what
+    embedded the gallery.
+    """
 
     split: str
     classes: int
     unreadable: int
+    engine: str
     report: RecallReport
 
 
@@ -36,6 +39,7 @@ def score(
     model: Bundle,
     *,
     query_model: Bundle | None = None,
+    engine: str = "torch",
     split: str | None = None,
     ks: Iterable[int] | None = None,
     report: Callable[[str], None],
@@ -43,22 +47,25 @@ def score(
     """Embed a split and score it: leave-one-out, or queries against a gallery.
 
     query_model: embeds the queries in the model's space, see `query_model.check_query_model`; None: the model itself.
+    engine: runs both, see `retrieval.engines`.
     split: None is the data set's default. ks: None are those that papers report, as far as the gallery allows them.
     report: takes a line for each image that is left out. Raises DataError if none can be decoded, UserError as
     `recall_at_k` does.
     """
+    embedder = Embedder(model, engine=engine)
+    asking = embedder if query_model is None else Embedder(query_model, engine=engine)
     split = split or dataset.default_split
     pair = split == QUERY_GALLERY
     query, gallery = dataset.query_gallery() if pair else (dataset.subset(split),) * 2
-    vectors, kept = _embed(model, gallery.paths, gallery.name, report)
+    vectors, kept = _embed(embedder, gallery.paths, gallery.name, report)
     if pair:
-        queries, asked = _embed(query_model or model, query.paths, query.name, report)
+        queries, asked = _embed(asking, query.paths, query.name, report)
     elif query_model is None:
         queries, asked = vectors, kept
     else:
         # Only what the first model could read, so that what cannot be read is reported once.
         paths = [gallery.paths[row] for row in kept]
-        queries, rows = _embed(query_model, paths, f"{gallery.name} as queries", report)
+        queries, rows = _embed(asking, paths, f"{gallery.name} as queries", report)
         vectors, kept = vectors[rows], kept[rows]
         asked = kept
     found = recall_at_k(
@@ -74,6 +81,7 @@ def score(
         split=split,
         classes=len({*query.labels[asked].tolist(), *gallery.labels[kept].tolist()}),
         unreadable=len(gallery) - len(kept) + (len(query) - len(asked) if pair else 0),
+        engine=embedder.engine,
         report=found,
     )
 
@@ -84,10 +92,9 @@ def reachable(ks: tuple[int, ...], available: int) -> tuple[int, ...]:
 
 
 def _embed(
-    bundle: Bundle, paths: Sequence[Path], label: str, report: Callable[[str], None]
+    embedder: Embedder, paths: Sequence[Path], label: str, report: Callable[[str], None]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Embeddings of the images that can be read, and their positions."""
-    embedder = Embedder(bundle)
     embeddings = np.zeros((len(paths), embedder.embedding_size), np.float32)
     readable = np.ones(len(paths), bool)
 

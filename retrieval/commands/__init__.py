@@ -8,6 +8,7 @@ from retrieval.commands.data import data_app
 from retrieval.commands.embed import embed
 from retrieval.commands.evaluate import evaluate
 from retrieval.commands.explain import explain
+from retrieval.commands.export import export
 from retrieval.commands.index import build, info
 from retrieval.commands.index_care import check, compact, rebuild
 from retrieval.commands.index_copies import restore, snapshot
@@ -27,5 +28,6 @@ def register(app: typer.Typer) -> None:
     app.command("evaluate")(evaluate)
     app.command("embed")(embed)
     app.command("explain")(explain)
+    app.command("export")(export)
     app.add_typer(index_app, name="index")
     app.command("search")(search)

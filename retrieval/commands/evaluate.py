@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from retrieval.commands.engine_option import EngineOption
 from retrieval.errors import UserError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def evaluate(
             "--mirror/--no-mirror", help="Add the mirrored image's embedding; as a model says by default."
         ),
     ] = None,
+    engine: EngineOption = "torch",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Score retrieval: exact Recall@K, MAP@R and R-precision."""
@@ -54,13 +56,13 @@ def evaluate(
     if embeddings is not None:
         for name, value in {
             "--model": model, "--query-model": query_model, "--data": data, "--split": split, "--root": root,
-            "--mirror": mirror,
+            "--mirror": mirror, "--engine": engine if engine != "torch" else None,
         }.items():  # fmt: skip
             if value is not None:
                 raise UserError(f"{name} does not go with --embeddings, which already holds the vectors")
         about, report = _score_file(embeddings, ks)
     elif model is not None and data is not None:
-        about, report = _score_model(model, query_model, data, split, root, ks, mirror)
+        about, report = _score_model(model, query_model, data, split, root, ks, mirror, engine)
     else:
         raise UserError("give --model and --data, or --embeddings")
     if as_json:
@@ -118,6 +120,7 @@ def _score_model(
     root: Path | None,
     ks: tuple[int, ...] | None,
     mirror: bool | None,
+    engine: str,
 ) -> tuple[dict[str, Any], RecallReport]:
     from retrieval.bundle import load_bundle
     from retrieval.datasets import open_dataset
@@ -136,7 +139,7 @@ def _score_model(
         for changed in (bundle, queries):
             if changed is not None:
                 changed.network.spec = replace(changed.network.spec, mirror=mirror)
-    scored = score(dataset, bundle, query_model=queries, split=split, ks=ks, report=report)
+    scored = score(dataset, bundle, query_model=queries, engine=engine, split=split, ks=ks, report=report)
     about = {
         "model": model,
         "fingerprint": bundle.fingerprint,
@@ -144,6 +147,7 @@ def _score_model(
         "split": scored.split,
         "classes": scored.classes,
         "embedding_size": bundle.embedding_size,
+        "engine": scored.engine,
         **_facts(bundle),
         "unreadable": len(dataset.problems) + scored.unreadable,
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from retrieval.commands.engine_option import EngineOption
 from retrieval.errors import DataError, NetworkError, UserError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def explain(
         str | None,
         typer.Option(help="Blocks by number from the input, as 1,4,8,14, instead of the last maps."),
     ] = None,
+    engine: EngineOption = "torch",
 ) -> None:
     """Draw class activation maps: which pixels made an embedding, or made two images similar."""
     if out.suffix.lower() != ".png":
@@ -71,6 +73,7 @@ def explain(
             [image] if against is None else [image, against],
             numbers,
             typical,
+            engine,
         )
         for bundle, name, heads in zip(bundles, model, chosen, strict=True)
     ]
@@ -95,13 +98,19 @@ class Subject:
 
 
 def _subject(
-    bundle: Bundle, name: str, heads: Choice, images: list[Path], blocks: tuple[int, ...], typical: str | None
+    bundle: Bundle,
+    name: str,
+    heads: Choice,
+    images: list[Path],
+    blocks: tuple[int, ...],
+    typical: str | None,
+    engine: str,
 ) -> Subject:
     from retrieval.embedder import Embedder
     from retrieval.explain import explain as explain_images
     from retrieval.explanation_picture import seen
 
-    embedder = Embedder(bundle)
+    embedder = Embedder(bundle, engine=engine)
     photographs = [embedder.decode(path) for path in images]
     prepared = [bundle.preprocessing.prepare(photograph) for photograph in photographs]
     mean = None if typical is None else typical_embedding(embedder, typical)

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from retrieval.commands.engine_option import EngineOption
+
 
 def search(
     images: Annotated[list[Path], typer.Argument(help="One or more image files.")],
@@ -19,6 +21,7 @@ def search(
     ] = None,
     k: Annotated[int, typer.Option(min=1, help="How many neighbours.")] = 10,
     filter: Annotated[str | None, typer.Option(help='As JSON, for instance {"label": "vase-03"}.')] = None,
+    engine: EngineOption = "torch",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Print the nearest items of a collection for each image, the best first."""
@@ -29,7 +32,7 @@ def search(
         condition = None if filter is None else parse_filter(json.loads(filter))
     except ValueError as error:
         raise FilterError(f"--filter is not JSON: {error}") from error
-    with open_gallery(collection, read_only=True, query_model=query_model) as gallery:
+    with open_gallery(collection, read_only=True, query_model=query_model, engine=engine) as gallery:
         vectors = gallery.asks.embed(images)
         results = gallery.collection.search(vectors, k, condition)
     if as_json:

@@ -104,7 +104,8 @@ class Ensemble(nn.Module):
         pooled = [head.pool(mapped) for head, mapped in zip(self._heads, maps, strict=True)]
         if self.spec.tied_linear:
             # One batch, for the sake of the layer's batch normalisation.
-            reduced = self._heads[0].reduction(torch.cat(pooled)).chunk(len(pooled))
+            joined = self._heads[0].reduction(torch.cat(pooled))
+            reduced = joined.reshape(len(pooled), -1, joined.shape[1]).unbind()
         else:
             reduced = tuple(head.reduction(x) for head, x in zip(self._heads, pooled, strict=True))
         return tuple(head.norm(x) for head, x in zip(self._heads, reduced, strict=True))
@@ -185,7 +186,8 @@ def join(features: Sequence[Tensor], *, mirror: bool) -> Tensor:
     """
     embeddings = torch.cat([F.normalize(feature.float(), dim=1) for feature in features], dim=1)
     if mirror:
-        plain, flipped = embeddings.chunk(2)
+        # Not `chunk`, which does not tell an exported graph that there are two of any batch size.
+        plain, flipped = embeddings.reshape(2, -1, embeddings.shape[1]).unbind()
         embeddings = plain + flipped
     return F.normalize(embeddings, dim=1)
 
