@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
+from indexes.errors import StorageError
 from service.observability.stages import STAGES, StageTimes
 from service.problems import OverloadedError
 
@@ -75,8 +76,8 @@ class Telemetry:
         self._ready.set(backend is not None)
         if backend is not None:
             self._waiting.set(backend.waiting)
-            # Where no more reads may wait, the collection's figures are those of the time before.
-            with suppress(OverloadedError):
+            # Who watches has to see a full house and a broken disk, too: with the collection's figures of before.
+            with suppress(OverloadedError, StorageError):
                 await self._look_at(backend)
         encode, content_type = choose_encoder(accept)
         return await asyncio.to_thread(encode, self._registry), content_type

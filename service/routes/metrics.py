@@ -18,7 +18,7 @@ router = APIRouter(tags=["status"])
     METRICS,
     response_class=Response,
     responses={
-        **responses(503, 507),
+        **responses(503),
         200: {
             "description": "Prometheus' text format, or OpenMetrics for who accepts it.",
             "content": {

@@ -18,7 +18,7 @@ from service.security.body_limit import many_images
 from service.settings import Settings
 
 METRICS = "/metrics"
-"""Its own place is beside the others: who watches must see an overload, not be a part of it."""
+"""It takes no place: who watches must see an overload, not be a part of it. Its time is that of any other."""
 
 
 class RequestLimits:
@@ -32,8 +32,11 @@ class RequestLimits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection, as ASGI has it."""
-        if scope["type"] != "http" or is_public(scope["path"]) or scope["path"] == METRICS:
+        if scope["type"] != "http" or is_public(scope["path"]):
             await self._app(scope, receive, send)
+            return
+        if scope["path"] == METRICS:
+            await self._in_time(scope, receive, send)
             return
         if self._places == 0:
             error = OverloadedError()

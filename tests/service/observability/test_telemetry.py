@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from indexes.errors import StorageError
 from retrieval.gallery import Gallery
 from service.app import create_app
 from service.observability.stages import STAGES
@@ -93,17 +94,22 @@ def test_it_answers_before_the_collection_is_loaded() -> None:
         assert value(client, "hdhe_ready") == 0
 
 
-def test_an_overload_is_seen(client: TestClient, put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("error", "status"), [(OverloadedError(), 503), (StorageError("I/O error"), 507)])
+def test_an_overload_and_a_broken_disk_are_seen(
+    client: TestClient, put: Put, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
+) -> None:
     put("one", "red")
     assert value(client, "hdhe_items") == 1
 
-    async def full(*_: Any, **__: Any) -> Any:
-        raise OverloadedError
+    async def refused(*_: Any, **__: Any) -> Any:
+        raise error
 
     backend = client.app.state.backend  # type: ignore[attr-defined]  # the client says ASGI, it is ours
-    monkeypatch.setattr(backend, "read", full)
+    monkeypatch.setattr(backend, "read", refused)
     monkeypatch.setattr(type(backend), "waiting", property(lambda _: 64))
-    assert client.get("/v1/stats").status_code == 503
+    assert client.get("/v1/stats").status_code == status
+    counted = {"method": "GET", "route": "/v1/stats", "status": str(status)}
+    assert value(client, "hdhe_requests_total", **counted) == 1
     assert value(client, "hdhe_images_waiting") == 64
     assert value(client, "hdhe_items") == 1
 

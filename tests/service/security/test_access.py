@@ -142,6 +142,19 @@ def test_a_key_has_its_own_budget_counted_in_images(
         assert client.get("/healthz").status_code == 200
 
 
+def test_who_reads_the_metrics_pays_for_it_like_for_anything(gallery: Gallery, tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    _, token = create_key(path, "prometheus", "read", rate=0.01, burst=2)
+    with TestClient(create_app(gallery, keys=KeyFile(path))) as client:
+        headers = {"Authorization": f"Bearer {token}"}
+        answers = [client.get("/metrics", headers=headers) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+    # And without keys, no other site's page reads them.
+    with TestClient(create_app(gallery, keys=KeyFile(tmp_path / "none.json"))) as client:
+        for host, status in (("localhost", 200), ("evil.example", 403)):
+            assert client.get("/metrics", headers={"Host": host}).status_code == status
+
+
 @pytest.fixture
 def open_service(gallery: Gallery, tmp_path: Path) -> Iterator[Callable[..., int]]:
     settings = Settings(cors_origins="http://shop.example")

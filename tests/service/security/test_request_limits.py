@@ -40,9 +40,10 @@ def limits(app: object, **settings: float) -> RequestLimits:
     return RequestLimits(app, chosen)  # type: ignore[arg-type]  # any of the applications above
 
 
-def test_work_that_hangs_is_answered_in_time() -> None:
+@pytest.mark.parametrize("path", ["/v1/stats", "/metrics"])
+def test_work_that_hangs_is_answered_in_time(path: str) -> None:
     started = time.perf_counter()
-    answer = asyncio.run(ask(limits(never_answers)))
+    answer = asyncio.run(ask(limits(never_answers), path=path))
     assert SECONDS <= time.perf_counter() - started < 5
     assert (answer.status, answer.json()["type"]) == (503, "urn:hdhe:problem:time-limit")
     assert int(answer.headers["retry-after"]) > 0
