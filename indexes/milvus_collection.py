@@ -40,6 +40,7 @@ from indexes.milvus.clock import Clock
 from indexes.milvus.connection import Connection
 from indexes.milvus.export import write_export
 from indexes.milvus.index_state import MEASURED_UP_TO, finish_index, indexed_rows, measure, measured
+from indexes.milvus.lite import bytes_of
 from indexes.milvus.reading import Reading
 from indexes.milvus.schema import drop_collections
 from indexes.milvus.searching import search
@@ -182,12 +183,9 @@ class MilvusCollection(Collection):
 
     def stats(self) -> CollectionStats:
         """See Collection. bytes_on_disk: of Milvus Lite's file; of a server's, what the vectors alone take."""
-        kind = self.settings.choice
+        kind, lite = self.settings.choice, self.settings.lite
         items = self.count()
-        size = 4 * self._about.embedding_size * items
-        if self.settings.lite:
-            files = Path(self.settings.uri).rglob("*")
-            size = sum(path.stat().st_size for path in files if path.is_file())
+        size = bytes_of(Path(self.settings.uri)) if lite else 4 * self._about.embedding_size * items
         return CollectionStats(
             items=items,
             labels=self._beside.count("label"),

@@ -36,6 +36,7 @@ class Connection:
         self.settings = settings
         self._lite: lite.LiteServer | None = None
         self._client: MilvusClient | None = None
+        self._ids: dict[str, int] = {}
         make = _client_class()
         uri = settings.uri
         if settings.lite:
@@ -91,6 +92,8 @@ class Connection:
         next request (at first 0). None only where none pass; the caller's filter tells what it has seen already.
         """
         options: dict[str, Any] = {"guarantee_timestamp": moment} if moment else {}
+        # As pymilvus's iterator does: should another collection have taken this one's name, Milvus says so.
+        options["collection_id"] = self._collection_id(collection)
         rows = self._read(
             "reading",
             lambda client, timeout: client.query(
@@ -106,6 +109,14 @@ class Connection:
             ),
         )
         return list(rows), moment or int((rows.extra or {}).get("iterator_session_ts") or 0)
+
+    def _collection_id(self, collection: str) -> int:
+        if collection not in self._ids:
+            described = self._read(
+                "looking", lambda client, timeout: client.describe_collection(collection, timeout=timeout)
+            )
+            self._ids[collection] = int(described["collection_id"])
+        return self._ids[collection]
 
     def count(self, collection: str, filter: str, *, strong: bool = False) -> int:
         """How many rows pass."""

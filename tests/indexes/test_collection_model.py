@@ -103,10 +103,7 @@ class MilvusMachine(CollectionMachine):
         return open_milvus(folder)
 
 
-@needs_milvus_lite
-class TestMilvusMachine(MilvusMachine.TestCase):
-    settings = settings(max_examples=8, stateful_step_count=12, deadline=None)
-
-
 TestLocalMachine = LocalMachine.TestCase
 TestLocalMachine.settings = settings(max_examples=15, stateful_step_count=15, deadline=None)
+TestMilvusMachine = needs_milvus_lite(MilvusMachine.TestCase)
+TestMilvusMachine.settings = settings(max_examples=8, stateful_step_count=12, deadline=None)

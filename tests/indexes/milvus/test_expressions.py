@@ -40,16 +40,16 @@ VALUES: list[Scalar] = [
 Described = tuple[str, str | None, dict[str, Scalar]]
 
 
-def described(id: str, label: str | None, **attributes: Scalar) -> Described:
+def described(id: str, label: str | None, attributes: dict[str, Scalar]) -> Described:
     return id, label, attributes
 
 
 ITEMS: list[Described] = [
-    *(described(f"a{i}", None, a=value) for i, value in enumerate(VALUES)),
-    *(described(f"b{i}", "x", **{"b.c": value, "größe": VALUES[-i]}) for i, value in enumerate(VALUES)),
-    *(described(name, name, **{name: "red", "a": 1}) for name in ODD),
-    *(described(f"{name}/{other}", "y", **{name: 3, other: True}) for name, other in pairwise(ODD)),
-    described("nothing", None),
+    *(described(f"a{i}", None, {"a": value}) for i, value in enumerate(VALUES)),
+    *(described(f"b{i}", "x", {"b.c": value, "größe": VALUES[-i]}) for i, value in enumerate(VALUES)),
+    *(described(name, name, {name: "red", "a": 1}) for name in ODD),
+    *(described(f"{name}/{other}", "y", {name: 3, other: True}) for name, other in pairwise(ODD)),
+    described("nothing", None, {}),
 ]
 
 
