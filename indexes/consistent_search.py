@@ -86,7 +86,7 @@ def _hits(
     items = rows.by_key(connection, np.unique(keys[keys != NO_KEY]), include)
     return [
         [
-            Hit(item.id, score, item.label, item.attributes)
+            Hit(item[0], score, item[1], item[2])
             for score, key in zip(row_scores, row_keys, strict=True)
             if (item := items.get(key)) is not None
         ]

@@ -65,6 +65,8 @@ class FaissIndex:
         self._beside = None if self._grows else Newcomers(int(index.d), newcomers)
         self._dead = _NOBODY
         self._search = self._searching_copy()
+        if self._grows and newcomers is not None:
+            self._take_in(Newcomers(int(index.d), newcomers))
 
     @classmethod
     def build(
@@ -86,8 +88,8 @@ class FaissIndex:
             return cls(kind, made_on_gpu(embedding_size, batches), gpu=gpu)
         refined = refined and kind.lossy
         index = cls(kind, trained(kind, embedding_size, training, items, refined=refined), gpu=gpu)
-        for keys, vectors in batches:
-            index.add(keys, vectors)
+        for batch in batches:
+            index.add(*batch)
         return index
 
     @classmethod
@@ -118,10 +120,9 @@ class FaissIndex:
     @property
     def wants_rebuild(self) -> bool:
         """Whether so many removed vectors are left in it, or so many lie beside it, that building it anew pays."""
-        if self.mapping is None and self._outnumbered:
-            return True
         most = max(_REBUILD_FEWEST, _REBUILD_SHARE * int(self._index.ntotal))
-        return not self._removes and len(self._dead) > most
+        many_dead = not self._removes and len(self._dead) > most
+        return many_dead or (self.mapping is None and self._outnumbered)
 
     @property
     def wants_loading(self) -> bool:
@@ -149,11 +150,12 @@ class FaissIndex:
         """
         with self._searching():
             own = parts(self._index)
-            if number < own:
-                keys, vectors = part(self._index, number)
-                live = ~np.isin(keys, self._dead)
-                return keys[live], vectors[live]
-            return None if self._beside is None else self._beside.part(number - own)
+            if number >= own:
+                beside = self._beside
+                return beside.part(number - own) if beside and number - own < beside.parts else None
+            keys, vectors = part(self._index, number)
+            live = ~np.isin(keys, self._dead)
+            return keys[live], vectors[live]
 
     def coded(self, vectors: Vectors) -> Vectors:
         """float32[m, d]: what is left of vectors once it stores them; themselves where its scores are exact."""
@@ -204,7 +206,7 @@ class FaissIndex:
         return FaissSearch(searched, self.kind, self.refined, self.on_gpu, lists)
 
     def candidates(self, k: int, width: SearchWidth) -> int:
-        """How many to ask it for so that they hold the best k once they are re-ranked; k where its scores are exact."""
+        """How many to ask it for so that, re-ranked, they hold the best k; k where its scores are exact."""
         return k if self.exact_scores else self.kind.candidates(k, width)
 
     def search(
@@ -221,16 +223,16 @@ class FaissIndex:
 
     def loaded(self) -> FaissIndex:
         """A copy in memory of one that is mapped, with its newcomers in it. Searches go on meanwhile."""
-        assert self.mapping is not None
-        assert self._beside is not None
+        assert self.mapping is not None and self._beside is not None  # noqa: PT018 - one fact, in two fields
         copy = FaissIndex(self.kind, self.mapping.copy(), gpu=False)
         with self._lock.reading():
             copy.remove(self._dead)
-            number = 0
-            while (some := self._beside.part(number)) is not None:
-                copy.add(*some)
-                number += 1
+            copy._take_in(self._beside)
         return copy
+
+    def _take_in(self, newcomers: Newcomers) -> None:
+        for number in range(newcomers.parts):
+            self.add(*newcomers.part(number))
 
     def write(self, writer: faiss.IOWriter) -> int:
         """Write FAISS's own form of it, and of its newcomers if there are any; how many FAISS indexes that were.

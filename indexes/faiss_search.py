@@ -50,8 +50,10 @@ class FaissSearch:
                 return np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), NO_KEY)
             parameters = self._parameters(visited, fetch, width, among)
             scores, keys = _numpy_search(self.index)(queries, fetch, params=parameters)
+            if fetch == k and len(dead) == 0 and len(keys) and keys[:, -1].min() != NO_KEY:
+                return scores, keys
             scores, keys = _first_live(scores, keys, k, dead)
-            fewest = k if keys.size and (keys[:, -1] != NO_KEY).all() else _fewest(keys)
+            fewest = int((keys != NO_KEY).sum(axis=1).min(initial=k))
             if fewest >= live or (fetch == n and visited >= n):
                 return scores, keys
             # Removed vectors stood in the way, or too few lists or vertices were visited.
@@ -81,10 +83,6 @@ class FaissSearch:
         if self.kind.structure == "graph":
             return faiss.SearchParametersHNSW(efSearch=max(visited, fetch))
         return None if among is None else faiss.SearchParameters(sel=faiss.IDSelectorBatch(among))
-
-
-def _fewest(keys: Keys) -> int:
-    return int((keys != NO_KEY).sum(axis=1).min(initial=keys.shape[1]))
 
 
 def _first_live(scores: Vectors, keys: Keys, k: int, dead: Keys) -> tuple[Vectors, Keys]:

@@ -132,7 +132,7 @@ def try_kinds(
             reason = "does not fit the memory"
         elif len(base[0]) < kind.fewest:
             reason = f"needs {kind.fewest:,} items to train"
-        elif time.monotonic() - started > _SECONDS:
+        elif time.monotonic() - started > _SECONDS and any(each.reason is None for each in tried):
             reason = "no time was left"
         if reason is not None:
             tried.append(Tried(kind.name, refined, size_of_item, reason=reason))

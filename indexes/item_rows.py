@@ -33,6 +33,8 @@ from indexes.vector_rows import BATCH, Keys, VectorRows, Vectors
 DATABASE_NAME = "collection.sqlite"
 """In a collection's folder."""
 
+_decoder = json.JSONDecoder()
+
 _SCAN_SHARE = 8
 """If one in so many items passes a filter, all vectors are read in order instead of one by one."""
 
@@ -136,13 +138,17 @@ class ItemRows:
 
     def by_key(
         self, connection: sqlite3.Connection, keys: Keys, include: AbstractSet[HitField] = HIT_FIELDS
-    ) -> dict[int, Item]:
-        """Those of the keys that are there. include: what is read beside the ids, which lie before it in each row."""
+    ) -> dict[int, tuple[str, str | None, Attributes]]:
+        """Id, label and attributes of those of the keys that are there.
+
+        include: what is read beside the ids, which lie before it in each row.
+        """
         label = "label" if "label" in include else "NULL"
         attributes = "attributes" if "attributes" in include else "NULL"
-        columns = f"id, {label}, {attributes}, sequence"
+        columns = f"sequence, id, {label}, {attributes}"
         query = f"SELECT {columns} FROM items WHERE sequence IN (SELECT value FROM json_each(?))"
-        return {item.sequence: item for item in map(_item, connection.execute(query, [_json(keys)]))}
+        rows = connection.execute(query, [_json(keys)])
+        return {key: (id, label, _attributes(text)) for key, id, label, text in rows}
 
     def page(
         self, connection: sqlite3.Connection, after: str | None, limit: int, filter: Filter | None
@@ -237,8 +243,12 @@ def unknown(id: str) -> UnknownItemError:
 
 def _item(row: tuple[str, str | None, str | None, int]) -> Item:
     id, label, text, sequence = row
-    attributes: Attributes = {} if text is None else json.loads(text)
-    return Item(id, label, attributes, sequence)
+    return Item(id, label, _attributes(text), sequence)
+
+
+def _attributes(text: str | None) -> Attributes:
+    # Without what `json.loads` does beside, for texts of another origin: it would be a third of the time of a hit.
+    return {} if text is None else _decoder.raw_decode(text)[0]
 
 
 def _where(filter: Filter | None) -> tuple[str, Sequence[str | None]]:

@@ -31,9 +31,14 @@ class Newcomers:
         """int64[n], ascending."""
         return all_keys(self._index)
 
-    def part(self, number: int) -> tuple[Keys, Vectors] | None:
-        """A run of them, in the order of their arrival; None beyond the last."""
-        return part(self._index, number) if number < parts(self._index) else None
+    @property
+    def parts(self) -> int:
+        """How many parts they are read back in."""
+        return parts(self._index)
+
+    def part(self, number: int) -> tuple[Keys, Vectors]:
+        """One of them, in the order of their arrival."""
+        return part(self._index, number)
 
     def add(self, keys: Keys, vectors: Vectors) -> None:
         """Add float32[m, d] under keys int64[m]."""

@@ -1,0 +1,153 @@
+"""The trial builds candidates on the collection's own vectors; what wins is what the figures say."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexes import index_choice, index_kinds, index_trial, maintenance
+from indexes.collection_stats import last_trial
+from indexes.errors import CollectionError
+from indexes.index_building import StoppedError
+from indexes.index_kinds import bytes_per_item
+from indexes.index_trial import Trial, Tried
+from indexes.local_collection import LocalCollection
+from tests.indexes.unit_vectors import FINGERPRINT, items, unit_vectors
+
+D, N = 16, 3000
+
+
+@pytest.fixture(autouse=True)
+def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (index_kinds, index_choice):
+        monkeypatch.setattr(module, "FLAT_FLOATS", 500 * D)
+    monkeypatch.setattr(index_trial, "_TIMED", 3)
+
+
+def filled(folder: Path, n: int = N, memory: int | None = None, recall: float = 0.95) -> LocalCollection:
+    collection = LocalCollection.create(
+        folder, embedding_size=D, model_fingerprint=FINGERPRINT, memory=memory, recall=recall
+    )
+    collection.upsert(items(n, D))
+    return collection
+
+
+def test_every_candidate_is_measured_and_the_winner_is_taken(tmp_path: Path) -> None:
+    with filled(tmp_path) as collection:
+        collection.optimise()
+        trial = collection.index_trial()
+        assert trial is not None
+        assert (trial.items, trial.sample, trial.wanted) == (N, N, 0.95)
+        assert [each.kind for each in trial.tried] == list(index_trial.CANDIDATES)
+        for each in trial.tried:
+            assert each.reason is None
+            assert each.recall is not None
+            assert each.recall >= 0.95
+            assert each.milliseconds is not None
+            assert each.milliseconds > 0
+        assert collection.stats().index_kind == trial.chosen
+        assert collection.stats().index_recall[10] >= 0.95
+        assert collection.check().ok
+        assert len(collection._index) == N, "what was kept back for queries is in the index by now"
+        # A query finds itself, also one of those that were kept back.
+        hits = collection.search(unit_vectors(N, D)[::7], 1)
+        assert np.mean([row[0].id == str(7 * i) for i, row in enumerate(hits)]) > 0.95
+    assert last_trial(tmp_path) == trial == Trial.from_json(asdict(trial))
+
+
+def test_it_is_repeated_only_where_the_question_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with filled(tmp_path) as collection:
+        collection.optimise()
+        trial = collection.index_trial()
+        monkeypatch.setattr("indexes.derived_index.try_kinds", lambda *_, **__: pytest.fail("tried again"))
+        collection.upsert(items(50, D, seed=5, prefix="later "))
+        collection.optimise()
+        collection.rebuild()
+        assert trial is not None
+        assert collection.stats().index_kind == trial.chosen
+        for again in ({"index": "auto"}, {"recall": 0.9}, {"memory": 1 << 30}):
+            with pytest.raises(pytest.fail.Exception, match="tried again"):
+                collection.rebuild(**again)
+        collection.rebuild("hnsw")
+        assert collection.stats().index_kind == "hnsw"
+
+
+def test_memory_decides_what_may_be_built_and_whether_vectors_are_kept(tmp_path: Path) -> None:
+    room = N * int(bytes_per_item(index_kinds.KINDS["sq8"], D, refined=False) + 1)
+    with filled(tmp_path, memory=room) as collection:
+        collection.optimise()
+        trial = collection.index_trial()
+        assert trial is not None
+        tried = {each.kind: each for each in trial.tried}
+        assert tried["flat"].reason == tried["hnsw"].reason == "does not fit the memory"
+        assert not tried["sq8"].keeps_vectors
+        assert tried["sq8"].recall is not None
+        assert trial.chosen in ("sq8", "ivf-sq8", "ivf-rabitq")
+        assert not collection._index.in_use.refined
+        assert collection.check().ok
+    # Asked for through the same door as `hdhe index rebuild`.
+    maintenance.rebuild(tmp_path, "auto", memory=1 << 30, recall=0.9)
+    again = last_trial(tmp_path)
+    assert again is not None
+    assert (again.memory, again.wanted) == (1 << 30, 0.9)
+    assert all(each.reason is None for each in again.tried)
+    with pytest.raises(CollectionError, match=r"no kind of index fits that memory; allow more with --memory"):
+        maintenance.rebuild(tmp_path, memory=100)
+
+
+def test_of_many_items_a_sample_is_measured_and_times_are_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_trial, "_SAMPLE_FLOATS", 1000 * D)
+    monkeypatch.setattr(index_trial, "_QUERIES", 100)
+    monkeypatch.setattr(index_trial, "_milliseconds", lambda *_: 1.0)
+    with filled(tmp_path) as collection:
+        collection.optimise()
+        trial = collection.index_trial()
+        assert trial is not None
+        assert (trial.items, trial.sample) == (N, 1000)
+        times = {each.kind: each.milliseconds for each in trial.tried}
+        # 900 are in each candidate, 100 were kept back.
+        assert times["flat"] == pytest.approx(3000 / 900, abs=1e-3)
+        assert times["ivf-sq8"] == pytest.approx((3000 / 900) ** 0.5, abs=1e-3)
+        assert times["hnsw"] == pytest.approx(np.log(3000) / np.log(900), abs=1e-3)
+        assert collection.stats().items == len(collection._index) == N
+        assert collection.check().ok
+
+
+def test_a_trial_is_given_up_when_the_collection_is_closed(tmp_path: Path) -> None:
+    with filled(tmp_path) as collection:
+        collection._index.stop()
+        with pytest.raises(StoppedError):
+            collection.optimise()
+        assert collection.index_trial() is None
+
+
+def test_time_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_trial, "_SECONDS", -1.0)
+    with filled(tmp_path) as collection:
+        collection.optimise()
+        trial = collection.index_trial()
+        assert trial is not None
+        assert [each.reason for each in trial.tried] == [None, *["no time was left"] * (len(trial.tried) - 1)]
+        assert trial.chosen == "flat"
+
+
+def test_the_fastest_that_reaches_the_recall_wins_and_of_nearly_equals_the_smallest() -> None:
+    base = Tried("a", False, 1000.0, recall=0.99, milliseconds=1.0, batch_milliseconds=1.0, build_seconds=1.0)
+    tried = [
+        replace(base, kind="exact but slow", recall=1.0, milliseconds=10.0),
+        replace(base, kind="fast but wrong", recall=0.8, milliseconds=0.1),
+        replace(base, kind="fastest"),
+        replace(base, kind="nearly, and smaller", milliseconds=1.1, bytes=500.0),
+        replace(base, kind="smallest, but slower", milliseconds=1.5, bytes=100.0),
+        replace(base, kind="not built", recall=None, milliseconds=None, reason="does not fit the memory"),
+    ]
+    assert index_trial._winner(tried, 0.99).kind == "nearly, and smaller"
+    assert index_trial._winner(tried, 0.999).kind == "exact but slow"
+    assert index_trial._winner(tried[1:3], 0.999).kind == "fastest", (
+        "where none reaches it, the best there is"
+    )
