@@ -21,7 +21,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from indexes.collection import HitField
+from indexes.collection import HitField, Scalar
 from indexes.errors import UserError
 from service.problems import Problem
 from service.schemas import (
@@ -32,7 +32,6 @@ from service.schemas import (
     ItemsPage,
     ModelAnswer,
     RecallAnswer,
-    Scalar,
     SearchAnswer,
     StatsAnswer,
     View,

@@ -8,13 +8,11 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from indexes.collection import HIT_FIELDS, CollectionStats, Hit, HitField, Item
+from indexes.collection import HIT_FIELDS, CollectionStats, Hit, HitField, Item, Scalar
 from service.problems import Problem
 
 View = Literal["item", "query", "panels"]
 """The map over the item's thumbnail; over the query; or both with each head's maps, captions and scales."""
-
-Scalar = str | int | float | bool | None
 
 DEFAULT_K = 10
 MAX_VECTOR_NUMBERS = 65_536

@@ -17,7 +17,7 @@ _IMAGE_TYPES = {
     "image": {"contentType": "image/jpeg, image/png, image/webp, image/gif, image/tiff, image/bmp"}
 }
 _LABEL = {"type": "string", "description": "What the image shows; Recall@K counts hits of the same label."}
-ID: dict[str, Any] = {
+_ID: dict[str, Any] = {
     "type": "string",
     "minLength": 1,
     "maxLength": MAX_ID_LENGTH,
@@ -72,16 +72,14 @@ SEARCH_BODY = _body(
     }
 )
 IMAGES_BODY = _body(**{MULTIPART: _form(["image"], image=_many(_IMAGE))})
+_EXPLAINED = ExplanationChoices.model_json_schema()
 EXPLANATION_BODY = _body(
     **{
         MULTIPART: {
             "schema": {
-                **ExplanationChoices.model_json_schema(),
+                **_EXPLAINED,
                 "required": ["image", "id"],
-                "properties": {
-                    "image": _IMAGE,
-                    **ExplanationChoices.model_json_schema()["properties"],
-                },
+                "properties": {"image": _IMAGE, **_EXPLAINED["properties"]},
             }
         },
         JSON: {"schema": ExplanationQuery.model_json_schema()},
@@ -93,7 +91,7 @@ ITEMS_BODY = _body(
         MULTIPART: _form(
             ["image", "id"],
             image=_many(_IMAGE),
-            id=_many({**ID, "description": "As many as images, in the same order."}),
+            id=_many({**_ID, "description": "As many as images, in the same order."}),
             label=_many(_LABEL, 0),
             attributes=_many(_ATTRIBUTES, 0),
         )

@@ -113,7 +113,11 @@ async def json_body(request: Request) -> bytes:
 
 def parsed_json(body: bytes, model: type[Body]) -> Body:
     """A JSON body as this model. Raises ProblemError: 400 for what is not JSON, 422 for what the model refuses."""
-    _parse(body, "The body")
+    try:
+        from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        detail = f"The body is not JSON: {error}."
+        raise ProblemError(400, "malformed", "The body is not JSON", detail) from None
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -179,12 +183,3 @@ def aligned(values: Sequence[str], count: int, name: str) -> list[str | None]:
             "empty where there is none, or leave it out."
         )
     return [value or None for value in values]
-
-
-def _parse(body: bytes, what: str) -> None:
-    try:
-        from_json(body, allow_inf_nan=False)
-    except ValueError as error:
-        raise ProblemError(
-            400, "malformed", "The body is not JSON", f"{what} is not JSON: {error}."
-        ) from None

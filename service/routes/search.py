@@ -30,6 +30,7 @@ from service.requests.uploads import (
     parsed_json,
     unsupported_media_type,
 )
+from service.scheduling.batching import milliseconds
 from service.scheduling.lines import Priority
 from service.scheduling.presence import while_present
 from service.schemas import HitBody, SearchAnswer, SearchQuery, TookMs
@@ -117,7 +118,12 @@ async def _answer(
 
 def _body(hits: list[Hit], wanted: _Wanted, took: TookMs, started: float) -> SearchAnswer:
     # Named one by one, since what is not set is left out of the answer.
-    stages = TookMs(decode=took.decode, wait=took.wait, embed=took.embed, search=_ms_since(started))
+    stages = TookMs(
+        decode=took.decode,
+        wait=took.wait,
+        embed=took.embed,
+        search=milliseconds(started, time.perf_counter()),
+    )
     return SearchAnswer(hits=[HitBody.of(hit, wanted.include) for hit in hits], took_ms=stages)
 
 
@@ -142,7 +148,3 @@ def unit_vector(values: list[float], size: int) -> NDArray[np.float32]:
     vector /= largest
     vector /= np.linalg.norm(vector)
     return vector.astype(np.float32)
-
-
-def _ms_since(started: float) -> float:
-    return round((time.perf_counter() - started) * 1000, 3)
