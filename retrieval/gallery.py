@@ -2,7 +2,7 @@
 
 GALLERY/
   model/     the model bundle, so that the folder needs nothing beside it
-  ...        the collection's own files (`indexes.local_collection`)
+  ...        the collection's own files (`indexes.local_collection`), or milvus.json, which says where its items are
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from numpy.typing import NDArray
 
 from indexes import Attributes, Collection, CollectionError, LocalCollection, NewItem
 from indexes.behind_link import behind_link
+from indexes.milvus.settings import MilvusSettings
+from indexes.opening import create_in_milvus, open_collection
 from retrieval.bundle import Bundle, load_bundle, save_bundle
 from retrieval.embedder import Embedder, ImageSource
+from retrieval.engines import copy_exports
 from retrieval.errors import ImageError
 from retrieval.images import thumbnail_jpeg
 from retrieval.query_model import load_query_model
@@ -102,10 +105,22 @@ class Gallery:
         self.close()
 
 
-def create_gallery(folder: Path, bundle: Bundle, *, index: str = "auto") -> Gallery:
-    """Make an empty gallery for this model. Raises CollectionError if the folder holds something already."""
+def create_gallery(
+    folder: Path,
+    bundle: Bundle,
+    *,
+    index: str = "auto",
+    engine: str = "torch",
+    milvus: MilvusSettings | None = None,
+) -> Gallery:
+    """Make an empty gallery for this model, with the exports for other engines that the model's bundle holds.
+
+    engine: of the gallery that is returned, see `retrieval.engines`. milvus: where its items go, None for the folder.
+    Raises CollectionError if the folder holds something already.
+    """
     if folder.exists() and any(folder.iterdir()):
         raise CollectionError(f"{folder} is not empty; choose another folder, or delete it first")
+    embedder = Embedder(bundle, engine=engine)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         save_bundle(
@@ -117,14 +132,20 @@ def create_gallery(folder: Path, bundle: Bundle, *, index: str = "auto") -> Gall
             pretraining=bundle.pretraining,
             space=bundle.space,
         )
-        collection = LocalCollection.create(
-            folder, embedding_size=bundle.embedding_size, model_fingerprint=bundle.fingerprint, index=index
-        )
+        copy_exports(bundle, folder / MODEL_NAME)
+        size, fingerprint = bundle.embedding_size, bundle.fingerprint
+        collection: Collection
+        if milvus is None:
+            collection = LocalCollection.create(
+                folder, embedding_size=size, model_fingerprint=fingerprint, index=index
+            )
+        else:
+            collection = create_in_milvus(folder, milvus, embedding_size=size, model_fingerprint=fingerprint)
     except BaseException:
         # Nothing was stored yet; a half-made folder would only stand in the way of the next try.
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return Gallery(folder, collection, Embedder(bundle))
+    return Gallery(folder, collection, embedder)
 
 
 def check_is_gallery(folder: Path) -> None:
@@ -148,7 +169,7 @@ def open_gallery(
     queries = None
     if query_model is not None:
         queries = Embedder(load_query_model(query_model, bundle), engine=engine)
-    collection = LocalCollection.open(found, model_fingerprint=bundle.fingerprint, read_only=read_only)
+    collection = open_collection(found, model_fingerprint=bundle.fingerprint, read_only=read_only)
     if behind_link(folder) != found:
         # Switched while the model was loaded, when this was not locked yet: what is written here now would be lost.
         collection.close()

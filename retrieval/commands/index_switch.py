@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from retrieval.commands.engine_option import EngineOption
 from retrieval.commands.index import CollectionFolder, opened_or_made
 
 
@@ -19,10 +20,12 @@ def reembed(
         typer.Option(help="A folder with the originals at the items' ids; their thumbnails otherwise."),
     ] = None,
     index: Annotated[str, typer.Option(help="Index kind of the new collection.")] = "auto",
+    engine: EngineOption = "torch",
 ) -> None:
     """Embed the items of a collection by another model into a new one beside it, also while it is served."""
     from indexes.behind_link import behind_link
     from indexes.collection_reading import stored_items
+    from indexes.opening import check_is_in_folder
     from retrieval.bundle import load_bundle
     from retrieval.embedder import Embedder
     from retrieval.gallery import MODEL_NAME, UPSERT_BATCH, check_is_gallery
@@ -30,11 +33,13 @@ def reembed(
     from retrieval.reembedding import Followed, begin_to_follow, follow, thumbnail_agreement
 
     check_is_gallery(collection)
+    for folder in (collection, to):
+        check_is_in_folder(folder, "embedding anew")
     collection = behind_link(collection)
     bundle = load_bundle(model)
     with stored_items(collection) as source:
         new = not (to / MODEL_NAME).is_dir()
-        gallery = opened_or_made(to, bundle, index=index, model=model, option="--to")
+        gallery = opened_or_made(to, bundle, index=index, engine=engine, model=model, option="--to")
         if new:
             begin_to_follow(to, source)
         with gallery:
