@@ -71,8 +71,9 @@ class SummedHeads(Objective):
         losses = []
         for loss, feature in zip(self.losses, features, strict=True):
             # Mixed on the sphere of the batch's mean length, so that plain features of any scale mix evenly.
-            length = feature.float().norm(dim=1, keepdim=True)
-            unit = feature.float() / length.clamp(min=1e-12)
+            feature = feature.to(torch.promote_types(feature.dtype, torch.float32))
+            length = feature.norm(dim=1, keepdim=True)
+            unit = feature / length.clamp(min=1e-12)
             mixed = (share * unit + (1 - share) * unit[other]) * length.mean().detach()
             losses.append(share * loss(mixed, labels)[0] + (1 - share) * loss(mixed, labels[other])[0])
         return torch.stack(losses).sum()
@@ -89,7 +90,7 @@ def ensemble_teaches_heads(features: tuple[Tensor, ...], temperature: float) -> 
     others = ~torch.eye(len(features[0]), dtype=torch.bool, device=features[0].device)
     cosines = []
     for feature in features:
-        unit = F.normalize(feature.float(), dim=1)
+        unit = F.normalize(feature.to(torch.promote_types(feature.dtype, torch.float32)), dim=1)
         cosines.append((unit @ unit.T)[others].view(len(unit), -1) / temperature)
     teacher = F.log_softmax(torch.stack(cosines).mean(0).detach(), dim=1)
     divergences = [

@@ -83,7 +83,13 @@ def compared(preset: str, section: dict[str, Any]) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+QUICK = ("class blocks with norms and dropout", "a miner that draws")
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in OBJECTIVES],
+)
 def test_two_processes_take_the_step_of_one(objective: str, both: TwoProcesses) -> None:
     for found in both.run(compared, *OBJECTIVES[objective]):
         assert max(found.values()) < 1e-9, found

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +15,7 @@ from safetensors.torch import load_file
 
 from retrieval.bundle import load_bundle
 from retrieval.errors import UserError
-from tests.training.runs import CHILDREN, ROOT, killed_run, same, weights
+from tests.training.runs import killed_run, same, weights
 from training.checkpoint import checkpoints
 from training.failure import TrainingFailedError
 from training.loop import train
@@ -259,23 +256,6 @@ def test_a_damaged_image_is_reported_and_left_out(tmp_path: Path, make_recipe: M
     (tmp_path / "run" / "bundle" / "model.json").unlink()
     with pytest.raises(UserError, match=r"are not those that .* was started with"):
         train(make_recipe(*overrides), tmp_path / "run", resume=True)
-
-
-@pytest.mark.slow
-def test_two_processes_train_one_model(tmp_path: Path, make_recipe: Make) -> None:
-    make_recipe()
-    arguments = [str(tmp_path / "tiny.yaml"), str(tmp_path / "run"), "batch=8", "schedule.epochs=2"]
-    (tmp_path / "child.py").write_text(CHILDREN["train"])
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    subprocess.run(
-        [*launcher, str(tmp_path / "child.py"), *arguments], check=True, env=environment, timeout=300
-    )
-    lines = read_metrics(RunFolder(tmp_path / "run"))
-    assert [line["epoch"] for line in lines] == [1, 2]
-    # 26 images in batches of 8, 8 and 10: each was counted in one of the two processes.
-    assert all(round(line["accuracy"][0] * 26, 6) in range(27) for line in lines)
-    assert load_bundle(tmp_path / "run" / "bundle").scores[0]["queries"] == 26
 
 
 def test_a_depth_is_chosen_and_trained(tmp_path: Path, make_recipe: Make) -> None:

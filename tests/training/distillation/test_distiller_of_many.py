@@ -131,7 +131,12 @@ def compared(section: dict[str, Any], stage: StageName) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize("case", CASES)
+QUICK = ("dist", "bss", "ofd, running margins", "rkd")
+
+
+@pytest.mark.parametrize(
+    "case", [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+)
 def test_two_processes_take_the_step_of_one(case: str, both: TwoProcesses) -> None:
     for found in both.run(compared, *CASES[case]):
         assert max(found.values()) < 1e-7, found
