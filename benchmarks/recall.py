@@ -1,11 +1,16 @@
-"""Time and memory of exact Recall@K beside FAISS's flat search, on data of the size of SOP's test split.
+"""Time and memory of exact Recall@K beside FAISS's flat search and two libraries, at the size of SOP's test split.
 
-    python benchmarks/recall.py [--items 60502] [--classes 11316] [--size 512] [--rounds 3] [--peer]
+    python benchmarks/recall.py [--items 60502] [--classes 11316] [--sizes 512,1024] [--rounds 5] [--pml] [--oml PYTHON]
 
-The contenders take turns, so that whatever else the machine does falls on all of them; the table shows the median and
-the range of the ratios of each round. FAISS only finds 11 neighbours, from which no Recall@1000 and no MAP@R can be
-had. --peer adds pytorch-metric-learning's AccuracyCalculator, which needs several gigabytes. The rows lie in clusters
-in the positive orthant, as features behind a ReLU do.
+`hdhe` computes Recall@{1,10,100,1000}, MAP@R and R-precision. FAISS only finds 11 neighbours, from which no Recall@1000
+and no MAP@R can be had. --pml adds pytorch-metric-learning's AccuracyCalculator, which has no Recall@K beyond 1 and
+needs several gigabytes; --oml adds open-metric-learning's Recall@K (it calls it CMC@K), by the interpreter of an
+environment of its own, because it asks for NumPy 1: `python -m venv oml && oml/bin/pip install open-metric-learning`.
+
+Every run is a process of its own that loads the arrays, warms up on a part of them, and reports seconds and the
+greatest memory beyond what it had before (Linux). The contenders take turns, so that whatever else the machine does
+falls on all of them; the table shows medians, and the ratio to FAISS within each round with its range. The rows lie in
+clusters in the positive orthant, as features behind a ReLU do; --embeddings FILE.npz takes those of `hdhe embed`.
 
 NumPy and FAISS read OPENBLAS_CORETYPE: unset it, or both run at the speed of the processor that it names.
 """
@@ -13,8 +18,7 @@ NumPy and FAISS read OPENBLAS_CORETYPE: unset it, or both run at the speed of th
 from __future__ import annotations
 
 import argparse
-import os
-import platform
+import json
 import statistics
 import subprocess
 import sys
@@ -24,14 +28,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from retrieval.recall import leave_one_out
-
 KS = (1, 10, 100, 1000)
+FAISS = "faiss.IndexFlatIP.search(k=11)"
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 
@@ -50,12 +51,17 @@ def clusters(items: int, classes: int, size: int) -> tuple[Float32, Int64]:
 
 def run_ours(rows: Float32, labels: Int64) -> str:
     """Every score of `hdhe evaluate` with K = 1, 10, 100, 1000."""
-    report = leave_one_out(rows, labels, KS)
-    return f"R@1 {report.recall[1]:.4f}, R@1000 {report.recall[1000]:.4f}, MAP@R {report.map_at_r:.4f}"
+    from retrieval.recall import leave_one_out
+
+    report = leave_one_out(rows, labels, [k for k in KS if k < len(rows)])
+    recalls = ", ".join(f"R@{k} {recall:.4f}" for k, recall in report.recall.items())
+    return f"{recalls}, MAP@R {report.map_at_r:.4f}"
 
 
 def run_faiss(rows: Float32, labels: Int64) -> str:
     """The 11 nearest of every row, itself among them, and nothing computed from them but Recall@1."""
+    import faiss
+
     index = faiss.IndexFlatIP(rows.shape[1])
     index.add(rows)
     _, found = index.search(rows, 11)
@@ -63,8 +69,9 @@ def run_faiss(rows: Float32, labels: Int64) -> str:
     return f"R@1 {(labels[others] == labels).mean():.4f}"
 
 
-def run_peer(rows: Float32, labels: Int64) -> str:
-    """pytorch-metric-learning with what it has of these scores."""
+def run_pml(rows: Float32, labels: Int64) -> str:
+    """What pytorch-metric-learning has of these scores."""
+    import torch
     from pytorch_metric_learning.distances import CosineSimilarity
     from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
     from pytorch_metric_learning.utils.inference import CustomKNN
@@ -79,31 +86,41 @@ def run_peer(rows: Float32, labels: Int64) -> str:
     return f"R@1 {scores['precision_at_1']:.4f}, MAP@R {scores['mean_average_precision_at_r']:.4f}"
 
 
+def run_oml(rows: Float32, labels: Int64) -> str:
+    """What open-metric-learning has of them."""
+    import torch
+    from oml.functional.knn import batched_knn
+    from oml.functional.metrics import calc_retrieval_metrics
+
+    everything = torch.arange(len(rows))
+    _, retrieved, true = batched_knn(
+        torch.from_numpy(rows), everything, everything, top_n=max(KS), labels_gt=torch.from_numpy(labels)
+    )
+    scores = calc_retrieval_metrics(
+        retrieved, true, cmc_top_k=KS, precision_top_k=(), map_top_k=(), verbose=False
+    )
+    return ", ".join(f"R@{k} {float(recall):.4f}" for k, recall in scores["cmc"].items())
+
+
 CONTENDERS: dict[str, Callable[[Float32, Int64], str]] = {
     "hdhe": run_ours,
-    "faiss.IndexFlatIP.search(k=11)": run_faiss,
-    "pytorch-metric-learning": run_peer,
+    FAISS: run_faiss,
+    "pytorch-metric-learning": run_pml,
+    "open-metric-learning": run_oml,
 }
 
 
-def peak_memory(name: str, rows: Float32, labels: Int64) -> float:
-    """MiB that a fresh process takes at its peak beyond what it has once the arrays are loaded. Linux only."""
-    with tempfile.TemporaryDirectory() as folder:
-        np.save(Path(folder) / "rows.npy", rows)
-        np.save(Path(folder) / "labels.npy", labels)
-        command = [sys.executable, __file__, "--measure", name, "--folder", folder]
-        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
 def measure(name: str, folder: Path) -> None:
-    """The child process of `peak_memory`: prints MiB."""
+    """The process of one run: prints seconds, MiB and scores as JSON."""
     rows, labels = np.load(folder / "rows.npy"), np.load(folder / "labels.npy")
     # One small run first: libraries and thread pools are no part of the question.
-    CONTENDERS[name](rows[:2000], labels[:2000] // 4)
-    Path("/proc/self/clear_refs").write_text("5")
+    CONTENDERS[name](rows[:2000], np.arange(min(2000, len(rows))) // 4)
     before = _status("VmRSS")
-    CONTENDERS[name](rows, labels)
-    print((_status("VmHWM") - before) / 1024)
+    Path("/proc/self/clear_refs").write_text("5")
+    started = time.perf_counter()
+    scores = CONTENDERS[name](rows, labels)
+    seconds = time.perf_counter() - started
+    print(json.dumps({"seconds": seconds, "mib": (_status("VmHWM") - before) / 1024, "scores": scores}))
 
 
 def _status(key: str) -> int:
@@ -111,55 +128,72 @@ def _status(key: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(key))
 
 
-def machine() -> str:
-    """Processor, cores and library versions, for the line above the table."""
-    info: dict[str, Any] = dict(torch.cpu.get_capabilities())
-    name = info.get("cpu_name", platform.processor())
-    bf16 = "with" if info.get("avx512_bf16") or info.get("amx_bf16") else "without"
-    return (
-        f"{name} {bf16} bfloat16 products, {os.cpu_count()} cores, {torch.get_num_threads()} threads, load "
-        f"{os.getloadavg()[0]:.1f}, torch {torch.__version__}, faiss {faiss.__version__}, NumPy {np.__version__}"
-    )
+def run(name: str, folder: Path, python: str) -> dict[str, Any]:
+    """One run in a process of its own."""
+    command = [python, __file__, "--measure", name, "--folder", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{name} failed: {done.stderr.strip().splitlines()[-1]}")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def compare(rows: Float32, labels: Int64, pythons: dict[str, str], rounds: int) -> None:
+    """Let the contenders take turns, and print their table."""
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in pythons}
+    with tempfile.TemporaryDirectory() as home:
+        folder = Path(home)
+        np.save(folder / "rows.npy", rows)
+        np.save(folder / "labels.npy", labels)
+        for number in range(rounds):
+            # Every other round backwards: nobody always comes first.
+            for name in list(pythons) if number % 2 == 0 else list(pythons)[::-1]:
+                results[name].append(run(name, folder, pythons[name]))
+    classes = len(np.unique(labels))
+    print(f"\n{len(rows):,} x {rows.shape[1]}, {classes:,} classes, the input itself {rows.nbytes >> 20} MiB")
+    print(f"{'':<32}{'seconds':>8}   {'ratio to FAISS (range)':<24}{'MiB more':>8}   scores")
+    for name, mine in results.items():
+        ratios = [a["seconds"] / b["seconds"] for a, b in zip(mine, results[FAISS], strict=True)]
+        ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+        seconds = statistics.median(each["seconds"] for each in mine)
+        memory = statistics.median(each["mib"] for each in mine)
+        print(f"{name:<32}{seconds:8.1f}   {ratio:<24}{memory:8.0f}   {mine[-1]['scores']}", flush=True)
 
 
 def main() -> None:
-    """Run the rounds and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    """A table for each size."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--items", type=int, default=60_502)
     parser.add_argument("--classes", type=int, default=11_316)
-    parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--peer", action="store_true", help="add pytorch-metric-learning")
+    parser.add_argument("--sizes", default="512,1024")
+    parser.add_argument("--embeddings", type=Path, help="an .npz with embeddings[n, d] and labels[n]")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pml", action="store_true", help="add pytorch-metric-learning")
+    parser.add_argument("--oml", metavar="PYTHON", help="add open-metric-learning, by this interpreter")
     parser.add_argument("--measure", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         measure(options.measure, options.folder)
         return
-    rows, labels = clusters(options.items, options.classes, options.size)
-    names = [name for name in CONTENDERS if options.peer or name != "pytorch-metric-learning"]
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    scores = {}
-    for name in names:
-        CONTENDERS[name](rows[:2000], labels[:2000] // 4)
-    for number in range(options.rounds):
-        # Every other round backwards: nobody always comes first.
-        for name in names if number % 2 == 0 else names[::-1]:
-            started = time.perf_counter()
-            scores[name] = CONTENDERS[name](rows, labels)
-            seconds[name].append(time.perf_counter() - started)
-    print(
-        f"{options.items} x {options.size}, {options.classes} classes, {options.rounds} rounds; {machine()}\n"
-    )
-    print(f"{'':<32}{'seconds':>8}   {'ratio to FAISS (range)':<26}{'peak MiB':>8}   scores")
-    base = seconds["faiss.IndexFlatIP.search(k=11)"]
-    for name in names:
-        ratios = [mine / theirs for mine, theirs in zip(seconds[name], base, strict=True)]
-        ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
-        memory = peak_memory(name, rows, labels)
-        print(
-            f"{name:<32}{statistics.median(seconds[name]):8.1f}   {ratio:<26}{memory:8.0f}   {scores[name]}"
-        )
+    from benchmarks.shared.machine import machine
+
+    pythons = {"hdhe": sys.executable, FAISS: sys.executable}
+    if options.pml:
+        pythons["pytorch-metric-learning"] = sys.executable
+    if options.oml:
+        pythons["open-metric-learning"] = options.oml
+    print(machine("torch", "faiss-cpu", "numpy", "pytorch-metric-learning") + f"; {options.rounds} rounds")
+    if options.embeddings is not None:
+        with np.load(options.embeddings) as file:
+            rows = np.ascontiguousarray(file["embeddings"], np.float32)
+            labels = np.unique(file["labels"], return_inverse=True)[1].astype(np.int64)
+        compare(rows, labels, pythons, options.rounds)
+        return
+    for size in map(int, options.sizes.split(",")):
+        compare(*clusters(options.items, options.classes, size), pythons, options.rounds)
 
 
 if __name__ == "__main__":
