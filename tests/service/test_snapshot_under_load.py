@@ -12,9 +12,10 @@ import random
 import threading
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -100,9 +101,10 @@ def test_each_holds_what_was_there_at_the_write_that_it_names(tmp_path: Path) ->
     ):
         writing = [pool.submit(writer.write, http, stop) for writer in writers]
         searching = [pool.submit(search, http, stop) for _ in range(SEARCHERS)]
+        clients: list[Future[Any]] = [*writing, *searching]
         end = time.monotonic() + SECONDS
         try:
-            while time.monotonic() < end and not any(each.done() for each in (*writing, *searching)):
+            while time.monotonic() < end and not any(each.done() for each in clients):
                 time.sleep(SECONDS / 12)
                 target = tmp_path / f"snapshot {len(snapshots)}"
                 snapshots[snapshot_gallery(folder, target).sequence] = target
