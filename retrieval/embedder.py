@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from retrieval.bundle import Bundle
-from retrieval.engines import make_engine
+from retrieval.engines import Engine, make_engine
 from retrieval.errors import ImageError
 from retrieval.images import ImageLimits, decode_image
 from retrieval.read_ahead import read_ahead
@@ -24,21 +24,22 @@ class Embedder:
     """Turns images into `float32[n, d]`, L2-normalised. Safe for use from many threads; the engine runs one batch
     at a time.
 
-    busy_seconds: for how long the engine has been at work, by the clock.
+    engine: one of `retrieval.engines.ENGINES`, or one that is made. busy_seconds: for how long it has been at work, by
+    the clock.
     """
 
     def __init__(
         self,
         bundle: Bundle,
         *,
-        engine: str = "torch",
+        engine: str | Engine = "torch",
         batch_size: int = 32,
         limits: ImageLimits | None = None,
     ) -> None:
         self.bundle = bundle
         self.batch_size = batch_size
         self.limits = limits or ImageLimits()
-        self._engine = make_engine(engine, bundle)
+        self._engine = make_engine(engine, bundle) if isinstance(engine, str) else engine
         self._lock = threading.Lock()
         self.busy_seconds = 0.0
 

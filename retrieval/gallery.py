@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -75,24 +76,43 @@ class Gallery:
         on_error(id, error) is called for each image that cannot be read, which is then
         left out. Killed halfway, the images done so far are there and the same call may be repeated.
         """
-        pending: list[tuple[GalleryImage, NDArray[np.uint8], bytes]] = []
         results = read_ahead(lambda image: self.read(image.source), images, ahead=3 * UPSERT_BATCH)
-        while chunk := list(islice(results, UPSERT_BATCH)):
-            for image, future in chunk:
-                try:
-                    pending.append((image, *future.result()))
-                except ImageError as error:
-                    on_error(image.id, error)
-            if pending:
-                vectors = self.embedder.embed_prepared(np.stack([prepared for _, prepared, _ in pending]))
-                self.collection.upsert(
-                    [
-                        NewItem(image.id, vector, image.label, image.attributes or {}, thumbnail)
-                        for (image, _, thumbnail), vector in zip(pending, vectors, strict=True)
-                    ]
-                )
-            pending.clear()
-            yield from (image for image, _ in chunk)
+        # While one batch is written, the engine is at work on the next.
+        with ThreadPoolExecutor(1, thread_name_prefix="gallery-writer") as writer:
+            written: Future[object] | None = None
+            before: list[GalleryImage] = []
+            while chunk := list(islice(results, UPSERT_BATCH)):
+                items = self._embedded(chunk, on_error)
+                if written is not None:
+                    written.result()
+                    yield from before
+                written = writer.submit(self.collection.upsert, items) if items else None
+                before = [image for image, _ in chunk]
+                if written is None:
+                    yield from before
+            if written is not None:
+                written.result()
+                yield from before
+
+    def _embedded(
+        self,
+        chunk: Sequence[tuple[GalleryImage, Future[tuple[NDArray[np.uint8], bytes]]]],
+        on_error: Callable[[str, ImageError], None],
+    ) -> list[NewItem]:
+        """The items of those images that could be read."""
+        read: list[tuple[GalleryImage, NDArray[np.uint8], bytes]] = []
+        for image, future in chunk:
+            try:
+                read.append((image, *future.result()))
+            except ImageError as error:
+                on_error(image.id, error)
+        if not read:
+            return []
+        vectors = self.embedder.embed_prepared(np.stack([prepared for _, prepared, _ in read]))
+        return [
+            NewItem(image.id, vector, image.label, image.attributes or {}, thumbnail)
+            for (image, _, thumbnail), vector in zip(read, vectors, strict=True)
+        ]
 
     def close(self) -> None:
         """Close the collection."""
@@ -166,6 +186,8 @@ def open_gallery(
     check_is_gallery(folder)
     found = behind_link(folder)
     bundle = load_bundle(found / MODEL_NAME)
+    # Before the collection is opened, so that nothing is locked where the engine cannot be had.
+    embedder = Embedder(bundle, engine=engine)
     queries = None
     if query_model is not None:
         queries = Embedder(load_query_model(query_model, bundle), engine=engine)
@@ -174,4 +196,4 @@ def open_gallery(
         # Switched while the model was loaded, when this was not locked yet: what is written here now would be lost.
         collection.close()
         return open_gallery(folder, read_only=read_only, engine=engine, query_model=query_model)
-    return Gallery(found, collection, Embedder(bundle, engine=engine), queries)
+    return Gallery(found, collection, embedder, queries)

@@ -33,6 +33,13 @@ def serve(
             help="A bundle that embeds the queries in the space of the collection's own model.",
         ),
     ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            envvar="HDHE_ENGINE",
+            help="What runs the network: torch, openvino, auto, ...; see docs/engines.md.",
+        ),
+    ] = "torch",
     keys: Annotated[
         Path | None,
         typer.Option(envvar="HDHE_KEYS", help="The file of keys; the collection's keys.json otherwise."),
@@ -66,9 +73,13 @@ def serve(
     def opened(folder: Path) -> Gallery:
         from retrieval.gallery import open_gallery
 
-        gallery = open_gallery(folder, query_model=query_model)
+        gallery = open_gallery(folder, query_model=query_model, engine=engine)
         logger.info(
-            "%d items in %s; the page is at %s", gallery.collection.count(), folder, _address(listening)
+            "%d items in %s, embedded by %s; the page is at %s",
+            gallery.collection.count(),
+            folder,
+            gallery.asks.engine,
+            _address(listening),
         )
         return gallery
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from retrieval.bundle import Bundle
+    from retrieval.engines.exported import Exported
+
+INT8 = "openvino-int8"
 
 MOST_IMAGES = 64
 """So many of a folder are compared, evenly spaced."""
@@ -42,15 +45,39 @@ def export(
     if engine not in EXPORTED:
         raise UserError(f"--engine must be one of {', '.join(EXPORTED)}; got {engine!r}")
     bundle = load_bundle(_folder(model, collection))
+    if engine == INT8:
+        _say(_export_int8(bundle, images), bundle, as_json)
+        return
     prepared = sample_images(bundle, MOST_IMAGES) if images is None else _prepared(bundle, images)
-    exported = export_model(bundle, engine, prepared, images_of=images or SAMPLE)
+    _say(export_model(bundle, engine, prepared, images_of=images or SAMPLE), bundle, as_json)
+
+
+def _export_int8(bundle: Bundle, images: str | None) -> Exported:
+    from retrieval.datasets import open_dataset
+    from retrieval.engines.int8 import export_int8
+
+    if images is None:
+        raise UserError(
+            f"{INT8} is held to its recall: give --images with a data set, or a folder with one folder a class"
+        )
+    dataset = open_dataset(images)
+    return export_int8(
+        bundle, dataset, images_of=images, report=lambda line: typer.echo(f"hdhe: {line}", err=True)
+    )
+
+
+def _say(exported: Exported, bundle: Bundle, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(asdict(exported)))
         return
     typer.echo(
-        f"{bundle.folder}/{engine}: cosine with torch over {exported.images} images of {exported.images_of}: "
-        f"min {exported.cosine_min:.6f}, mean {exported.cosine_mean:.6f} ({exported.precision})"
+        f"{bundle.folder}/{exported.engine}: cosine with torch over {exported.images} images of "
+        f"{exported.images_of}: min {exported.cosine_min:.6f}, mean {exported.cosine_mean:.6f} ({exported.precision})"
     )
+    if exported.recall:
+        shares = {name: value for name, value in exported.recall.items() if name != "queries"}
+        told = ", ".join(f"{name} {100 * value:.2f} %" for name, value in shares.items())
+        typer.echo(f"Recall@1 over {exported.recall['queries']:,} queries: {told}")
 
 
 def _folder(model: Path | None, collection: Path | None) -> Path:

@@ -21,7 +21,7 @@ ENGINES = ("torch", "torch-bf16", "torch-compile", *EXPORTED, "auto")
 class Engine(Protocol):
     """Runs one network. Safe for use from one thread at a time; `Embedder` holds the lock.
 
-    precision: `float32` or `bfloat16`, in which it multiplies; `int8` where it does so for the most part.
+    precision: `float32` or `bfloat16`, in which it multiplies what is not in 8 bits.
     """
 
     name: str

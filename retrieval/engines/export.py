@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from retrieval.bundle import Bundle
 from retrieval.engines import onnx_engine, openvino_engine
 from retrieval.engines.agreement import LEAST_COSINE, cosines
-from retrieval.engines.engine import open_exported
+from retrieval.engines.engine import Engine, open_exported
 from retrieval.engines.exported import Exported, write_exported
 from retrieval.errors import BundleError
 
@@ -19,6 +19,7 @@ _WRITERS = {"onnx": onnx_engine.write, "openvino": openvino_engine.write}
 _LIBRARIES = {
     "onnx": ("torch", "onnx", "onnxscript", "onnxruntime"),
     "openvino": ("torch", "onnx", "onnxscript", "openvino"),
+    "openvino-int8": ("torch", "onnx", "onnxscript", "openvino", "nncf"),
 }
 
 
@@ -39,18 +40,31 @@ def export(bundle: Bundle, engine: str, images: NDArray[np.uint8], *, images_of:
                 f"{len(images)} images of {images_of} is {agreement.min():.6f}, and it must be {LEAST_COSINE}; "
                 f"nothing was written. Use --engine torch"
             )
-        return Exported(
-            engine=engine,
-            fingerprint=bundle.fingerprint,
-            mirror=bundle.network.spec.mirror,
-            precision=made.precision,
-            cosine_min=float(agreement.min()),
-            cosine_mean=float(agreement.mean()),
-            images=len(images),
-            images_of=images_of,
-            recall={},
-            versions={name: version(name) for name in _LIBRARIES[engine]},
-            files=files,
-        )
+        return described(bundle, made, agreement, images_of=images_of, recall={}, files=files)
 
     return write_exported(bundle, engine, lambda folder: _WRITERS[engine](bundle, folder), check)
+
+
+def described(
+    bundle: Bundle,
+    engine: Engine,
+    agreement: NDArray[np.float64],
+    *,
+    images_of: str,
+    recall: dict[str, float],
+    files: dict[str, str],
+) -> Exported:
+    """What there is to say of an export. agreement: float64[n], the cosines of its embeddings with torch's."""
+    return Exported(
+        engine=engine.name,
+        fingerprint=bundle.fingerprint,
+        mirror=bundle.network.spec.mirror,
+        precision=engine.precision,
+        cosine_min=float(agreement.min()),
+        cosine_mean=float(agreement.mean()),
+        images=len(agreement),
+        images_of=images_of,
+        recall=recall,
+        versions={name: version(name) for name in _LIBRARIES[engine.name]},
+        files=files,
+    )

@@ -22,7 +22,7 @@ class OpenVinoEngine:
     name = "openvino"
 
     def __init__(self, folder: Path, precision: str | None = None, *, name: str = "openvino") -> None:
-        """precision: `bfloat16` or `float32`; None takes bfloat16 where that is faster."""
+        """precision: what is not in 8 bits; `bfloat16` or `float32`; None takes bfloat16 where that is faster."""
         self.name = name
         core = quiet_imports.openvino().Core()
         native = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from retrieval.bundle import Bundle
 from retrieval.engines import quiet_imports
+from retrieval.engines.folding import with_folded_norms
 
 INPUT_NAME, OUTPUT_NAME = "images", "embeddings"
 
@@ -19,7 +19,8 @@ class WholeGraph(nn.Module):
 
     def __init__(self, bundle: Bundle) -> None:
         super().__init__()
-        self.network = deepcopy(bundle.network).cpu().eval()
+        # Engines fold by themselves, but not before they are quantised, and a smaller graph is sooner read.
+        self.network = with_folded_norms(bundle.network, bundle.preprocessing.pixels).cpu()
         self.register_buffer("mean", torch.tensor(bundle.preprocessing.mean) * 255)
         self.register_buffer("std", torch.tensor(bundle.preprocessing.std) * 255)
 
