@@ -105,6 +105,10 @@ def test_a_real_model_is_served_and_stops_when_asked(
             ["--collection", "{collection}", "--port", "0", "--query-model", "single:efficientnet_lite0@64"],
             "the query model single:efficientnet_lite0@64 embeds in its own space",
         ),
+        (
+            ["--collection", "{collection}", "--port", "0", "--engine", "onnx"],
+            "hdhe export --model {collection}/model --engine onnx",
+        ),
         (["--collection", "{collection}", "--port", "0", "--host", "0.0.0.0"], "hdhe keys create"),
         (["--collection", "{collection}", "--port", "0", "--keys", "{collection}"], "cannot be read"),
         ([], "--collection"),
@@ -120,4 +124,4 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert process.returncode == 2
     assert len(errors.splitlines()) == 1, errors
     assert errors.startswith("hdhe: ")
-    assert named in errors
+    assert named.format(**values) in errors
