@@ -105,7 +105,7 @@ def bare(recipe: Recipe, pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -
                 heads = zip(classifiers, features, strict=True)
                 losses = [cross_entropy(classifier(feature), targets[batch]) for classifier, feature in heads]
                 loss = torch.stack(losses).sum()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's
             optimiser.step()
             optimiser.zero_grad()
             counted += len(batch) if epoch else 0

@@ -25,7 +25,7 @@ class Place:
 
 
 def own_place() -> Place:
-    """This process's, from RANK, WORLD_SIZE and LOCAL_RANK; the only one where they are not set.
+    """The place of this process, from RANK, WORLD_SIZE and LOCAL_RANK; the only one where they are not set.
 
     Raises UserError for values that no launcher sets.
     """

@@ -23,7 +23,7 @@ class _Synced(_BatchNorm):
         """input: float[n, c, ...], n may differ between processes. Returns the same shape and dtype."""
         if not self.training or process_count() == 1:
             return super().forward(input)
-        self._check_input_dim(input)
+        self._check_input_dim(input)  # type: ignore[no-untyped-call]  # torch's
         x = input.to(torch.promote_types(input.dtype, torch.float32))
         axes = [axis for axis in range(x.dim()) if axis != 1]
         shape = [1, -1] + [1] * (x.dim() - 2)

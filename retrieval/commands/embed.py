@@ -145,13 +145,13 @@ def _write_shards(
     )
     shards = EmbeddingShards.claim(out, manifest)
     numbers = own_shards(shards, place)
+    done = unreadable = 0
 
     def report(id: str, error: ImageError) -> None:
         nonlocal unreadable
         unreadable += 1
         typer.echo(f"hdhe: left out {id}: {error}", err=True)
 
-    done = unreadable = 0
     if numbers:
         take_own_gpu(place)
         embedder = Embedder(bundle, engine=engine)

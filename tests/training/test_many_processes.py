@@ -9,14 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
-import training.loop
 from tests.training.runs import ROOT, largest_difference, losses, same, train_job, weights
 from tests.training.two_processes import TwoProcesses
-from training.checkpoint import checkpoints, save_checkpoint
+from training.checkpoint import Progress, checkpoints, save_checkpoint
 from training.loop import train
 from training.recipe import Recipe
 from training.run_folder import RunFolder
@@ -56,23 +58,19 @@ def test_two_processes_train_as_one_does(
     assert largest_difference(weights(tmp_path / "one"), weights(tmp_path / "two")) < 1e-5
 
 
+class StoppedError(Exception):
+    pass
+
+
+def save_and_stop(folder: Path, accelerator: Any, progress: Progress) -> None:
+    save_checkpoint(folder, accelerator, progress)
+    raise StoppedError
+
+
 def stopped_job(recipe: Path, out: Path, *overrides: str) -> None:
     """Train until the first checkpoint is written, in all processes, and no further."""
-
-    class StoppedError(Exception):
-        pass
-
-    def save_and_stop(*arguments: object) -> None:
-        save_checkpoint(*arguments)  # type: ignore[arg-type]  # handed on
-        raise StoppedError
-
-    training.loop.save_checkpoint = save_and_stop
-    try:
+    with patch("training.loop.save_checkpoint", save_and_stop), suppress(StoppedError):
         train_job(recipe, out, *overrides)
-    except StoppedError:
-        pass
-    finally:
-        training.loop.save_checkpoint = save_checkpoint
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ def compared(momentum: float | None, images: int) -> float:
         x = torch.randn(images, 3, 4, 4, dtype=torch.float64)
         ours = part.gather(many(x[part.own]))
         theirs = one(x)
-        (ours @ ours.T).sin().mean().backward()
+        (ours @ ours.T).sin().mean().backward()  # type: ignore[no-untyped-call]  # torch's
         (theirs @ theirs.T).sin().mean().backward()
         apart = max(apart, float((ours - theirs).abs().max().detach()))
     for a, b in zip(many.parameters(), one.parameters(), strict=True):
@@ -41,8 +41,8 @@ def compared(momentum: float | None, images: int) -> float:
         assert b.grad is not None
         dist.all_reduce(a.grad)
         apart = max(apart, float((a.grad / 2 - b.grad).abs().max()))
-    for a, b in zip(many.buffers(), one.buffers(), strict=True):
-        apart = max(apart, float((a - b).abs().max()))
+    for value, expected in zip(many.buffers(), one.buffers(), strict=True):
+        apart = max(apart, float((value - expected).abs().max()))
     many.eval()
     one.eval()
     return max(apart, float((many(x) - one(x)).abs().max().detach()))

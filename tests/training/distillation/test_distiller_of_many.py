@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from retrieval.networks import build_ensemble, preset_spec
+from retrieval.networks import Ensemble, build_ensemble, preset_spec
 from retrieval.networks.classifiers import build_classifier
 from retrieval.transforms import Preprocessing
 from tests.training.two_processes import TwoProcesses
@@ -20,7 +20,7 @@ from training.distillation.methods.table import METHODS
 from training.distillation.methods.term import StageName
 from training.distillation.opening import Teacher, build_student, build_terms
 from training.distillation.recipe import DistillationRecipe
-from training.distillation.sides import ClassifierSide, EnsembleSide
+from training.distillation.sides import ClassifierSide, EnsembleSide, Side
 from training.learner import build_objective
 from training.synced_norms import synchronise_norms
 
@@ -75,7 +75,7 @@ def compared(section: dict[str, Any], stage: StageName) -> dict[str, float]:
     )
     torch.manual_seed(0)
     if embeds:
-        shown = EnsembleSide(
+        shown: Side = EnsembleSide(
             build_ensemble(preset_spec("single", "mobilenet_v3_small"), weights=None), mirror=True
         )
         teacher = Teacher(shown, Preprocessing(32), None, "0" * 64)
@@ -84,14 +84,17 @@ def compared(section: dict[str, Any], stage: StageName) -> dict[str, float]:
         teacher = Teacher(shown, Preprocessing(32), CLASSES, None)
     taught = build_student(recipe, len(CLASSES))
     terms = build_terms(recipe, teacher, taught, CLASSES)
-    objective = build_objective(recipe.loss, taught.network, len(CLASSES), seed=0) if embeds else None
+    objective = None
+    if isinstance(taught.network, Ensemble):
+        objective = build_objective(recipe.loss, taught.network, len(CLASSES), seed=0)
     one = Distiller(taught, teacher.side, terms, objective=objective, class_weight=1.0).double()
     teacher.side.double()
     many = deepcopy(one)
-    for module in (many.student, many.terms, many.teacher):
-        synchronise_norms(module, fused=False)
     for each in (one, many):
+        assert each.teacher is not None
         use_batch_statistics(each.teacher, on=recipe.batch_statistics(stage))
+        for module in (each.student, each.terms, each.teacher) if each is many else ():
+            synchronise_norms(module, fused=False)
 
     images, labels = torch.randn(IMAGES, 3, 32, 32, dtype=torch.float64), torch.arange(IMAGES) % len(CLASSES)
     part = BatchPart.of(IMAGES, dist.get_rank(), 2)
