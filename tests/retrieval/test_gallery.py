@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import io
+import threading
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
-from indexes import CollectionError, ForeignModelError
+from indexes import CollectionError, ForeignModelError, NewItem
 from indexes.collection_reading import stored_items
 from retrieval.bundle import Bundle, load_bundle, save_bundle
 from retrieval.embedder import Embedder
@@ -184,3 +187,32 @@ def test_a_snapshot_is_of_one_gallery_whatever_happens_to_the_link(
 def test_a_folder_that_is_no_gallery_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(CollectionError, match="hdhe index build"):
         open_gallery(tmp_path)
+
+
+def test_a_batch_is_written_while_the_next_is_embedded(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrieval.gallery.UPSERT_BATCH", 2)
+    images = [GalleryImage(str(n), photo(n)) for n in range(5)]
+    embedded = threading.Semaphore(0)
+    waited: list[bool] = []
+    with create_gallery(tmp_path / "g", bundle) as gallery:
+        embed, upsert = gallery.embedder.embed_prepared, gallery.collection.upsert
+
+        def announced(prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
+            rows = embed(prepared)
+            embedded.release()
+            return rows
+
+        def late(items: Sequence[NewItem]) -> object:
+            # The batch's own embedding, and that of the one after it, for which the last batch waits in vain.
+            waited.append(embedded.acquire(timeout=10) and (len(items) == 1 or embedded.acquire(timeout=10)))
+            embedded.release()
+            return upsert(items)
+
+        monkeypatch.setattr(gallery.embedder, "embed_prepared", announced)
+        monkeypatch.setattr(gallery.collection, "upsert", late)
+        for count, image in enumerate(gallery.add(images, on_error=refuse)):
+            assert image.id == str(count)
+            assert gallery.collection.get([image.id]) != [None]
+    assert waited == [True, True, True]
