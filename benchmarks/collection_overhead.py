@@ -107,7 +107,7 @@ def main() -> None:
             for count, k in ((1, 10), (64, 10), (1, 1000)):
                 asked = queries[:count]
                 raw = state.index._search
-                parameters = raw._parameters(state.width.visited, k, state.width, None)
+                parameters = raw.parameters(state.width.visited, k, state.width)
                 works: dict[str, Callable[[], object]] = {
                     "FAISS": lambda: raw.index.search(asked, k, params=parameters),  # noqa: B023 - called at once
                     "index": lambda: state.index.search(asked, k, state.width),  # noqa: B023 - called at once

@@ -47,6 +47,7 @@ class CheckReport:
 def check(rows: ItemRows, index: DerivedIndex, *, follow: bool) -> CheckReport:
     """Read everything once and compare. follow: catch up with another process's writes first."""
     problems: list[str] = []
+    index.read_through(again=True)
     with rows.database.reading() as connection:
         with index.changing:
             # The first read fixes what the connection sees: no write comes between it and the keys.
@@ -75,10 +76,6 @@ def check(rows: ItemRows, index: DerivedIndex, *, follow: bool) -> CheckReport:
             problems.append(
                 f"index: {different} of its vectors are not those of the rows; `hdhe index rebuild` makes it anew"
             )
-    if index.state.index.mapping is not None:
-        index.read_through()
-        if index.unusable is not None:
-            problems.append(f"index file: {index.unusable}; it was built anew just now")
     if index.kind == "flat":
         with index.changing:
             recall = index.measure(follow=follow)

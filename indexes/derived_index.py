@@ -122,10 +122,16 @@ class DerivedIndex(FollowingIndex):
             state = self.state
             self._take(replace(state, index=state.index.loaded()))
 
-    def read_through(self) -> None:
-        """Compare a file that is mapped with its checksum, beside searches; if it is damaged, build the index anew."""
+    def read_through(self, *, again: bool = False) -> None:
+        """Compare a file that is mapped with its checksum, beside searches; if it is damaged, build the index anew.
+
+        again: also if that was done before.
+        """
         state = self.state
-        if state.sound or state.index.mapping is None or state.index.mapping.is_whole(self.go_on):
+        mapping = state.index.mapping
+        if mapping is None or (state.sound and not again):
+            return
+        if mapping.is_whole(self.go_on):
             with self.changing:
                 if self.state.index is state.index:
                     self.state = replace(self.state, sound=True)

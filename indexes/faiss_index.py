@@ -24,8 +24,9 @@ from indexes.index_training import trained
 from indexes.mapped_payload import MappedPayload
 from indexes.newcomers import Newcomers
 from indexes.read_write_lock import ReadWriteLock
+from indexes.search_among import search_among
 from indexes.search_width import SearchWidth
-from indexes.stored_codes import all_keys, base, coded, part, parts, refines
+from indexes.stored_codes import all_keys, base, coded, floats, part, parts, refines
 
 Keys = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -35,8 +36,6 @@ _GRAPH_ADD = 256
 """Vertices added to a graph while searches wait: a tenth of a second, not the whole batch's seconds."""
 
 _DEAD_FEWEST, _DEAD_SHARE = 256, 0.05
-_REBUILD_FEWEST, _REBUILD_SHARE = 1000, 0.2
-_NEWCOMERS_FEWEST, _NEWCOMERS_SHARE = 5000, 0.05
 
 
 class FaissIndex:
@@ -113,28 +112,23 @@ class FaissIndex:
         return self.refined or not self.kind.lossy
 
     @property
+    def keeps_floats(self) -> bool:
+        """Whether it has the vectors as they are, and can be searched exactly."""
+        return floats(self._index) is not None
+
+    @property
     def newcomers(self) -> int:
         """How many vectors lie beside it because it cannot grow."""
         return 0 if self._beside is None else len(self._beside)
 
     @property
-    def wants_rebuild(self) -> bool:
-        """Whether so many removed vectors are left in it, or so many lie beside it, that building it anew pays."""
-        most = max(_REBUILD_FEWEST, _REBUILD_SHARE * int(self._index.ntotal))
-        many_dead = not self._removes and len(self._dead) > most
-        return many_dead or (self.mapping is None and self._outnumbered)
+    def dead(self) -> int:
+        """How many removed vectors it still holds."""
+        return len(self._dead)
 
     @property
-    def wants_loading(self) -> bool:
-        """Whether so many vectors lie beside what is mapped from a file that loading it pays, so that it takes them."""
-        return self.mapping is not None and self._outnumbered
-
-    @property
-    def _outnumbered(self) -> bool:
-        return self.newcomers > max(_NEWCOMERS_FEWEST, _NEWCOMERS_SHARE * int(self._index.ntotal))
-
-    @property
-    def _removes(self) -> bool:
+    def removes(self) -> bool:
+        """Whether it drops removed vectors by itself once they are many; otherwise it has to be built anew for that."""
         return self._grows and not self.refined and self.kind.structure != "graph"
 
     def keys(self) -> Keys:
@@ -184,13 +178,13 @@ class FaissIndex:
             return
         with self._lock.writing():
             self._dead = np.union1d(self._dead, keys if self._beside is None else self._beside.remove(keys))
-            if self._removes and len(self._dead) > max(_DEAD_FEWEST, _DEAD_SHARE * self._index.ntotal):
+            if self.removes and len(self._dead) > max(_DEAD_FEWEST, _DEAD_SHARE * self._index.ntotal):
                 self._drop_dead()
 
     def forget_removed(self) -> bool:
         """Free what removed vectors still take; False if this kind cannot and has to be built anew."""
         with self._lock.writing():
-            if len(self._dead) and self._removes:
+            if len(self._dead) and self.removes:
                 self._drop_dead()
             return len(self._dead) == 0
 
@@ -209,17 +203,21 @@ class FaissIndex:
         """How many to ask it for so that, re-ranked, they hold the best k; k where its scores are exact."""
         return k if self.exact_scores else self.kind.candidates(k, width)
 
-    def search(
-        self, queries: Vectors, k: int, width: SearchWidth, *, among: Keys | None = None
-    ) -> tuple[Vectors, Keys]:
+    def search(self, queries: Vectors, k: int, width: SearchWidth) -> tuple[Vectors, Keys]:
         """The best k it finds for float32[q, d]: scores float32[q, k] and keys int64[q, k], best first.
 
         Scores are the index's own, which for some kinds are approximate. Where it finds fewer than k, NO_KEY
-        with score -inf. among: only these keys, exactly; for flat indexes on the CPU.
+        with score -inf.
         """
         with self._searching():
-            scores, keys = self._search(queries, k, width, dead=self._dead, among=among)
-            return (scores, keys) if self._beside is None else self._beside.joined(scores, keys, queries)
+            found = self._search(queries, k, width, dead=self._dead)
+            return found if self._beside is None else self._beside.joined(*found, queries)
+
+    def search_among(self, queries: Vectors, k: int, keys: Keys) -> tuple[Vectors, Keys]:
+        """The best k of these keys, exactly, as of `search`; for an index that keeps floats."""
+        with self._searching():
+            found = search_among(self._index, queries, k, np.setdiff1d(keys, self._dead))
+            return found if self._beside is None else self._beside.joined_among(*found, queries, keys)
 
     def loaded(self) -> FaissIndex:
         """A copy in memory of one that is mapped, with its newcomers in it. Searches go on meanwhile."""

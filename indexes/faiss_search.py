@@ -34,22 +34,20 @@ class FaissSearch:
     on_gpu: bool
     lists: int
 
-    def __call__(
-        self, queries: Vectors, k: int, width: SearchWidth, *, dead: Keys, among: Keys | None = None
-    ) -> tuple[Vectors, Keys]:
+    def __call__(self, queries: Vectors, k: int, width: SearchWidth, *, dead: Keys) -> tuple[Vectors, Keys]:
         """The best k for float32[q, d] that are not dead: scores float32[q, k] and keys int64[q, k].
 
-        NO_KEY with score -inf beyond them. dead: int64[m], ascending. among: only these keys, of a scan. The width
-        grows until as many are found as there are.
+        NO_KEY with score -inf beyond them. dead: int64[m], ascending. The width grows until as many are found as there
+        are.
         """
         n = int(self.index.ntotal)
-        live = min(k, n - len(dead)) if among is None else 0
+        live = min(k, n - len(dead))
         visited, fetch = width.visited, min(n, k if len(dead) == 0 else k + max(16, k // 4))
         while True:
             if fetch == 0 or (self.on_gpu and fetch > MOST_CANDIDATES):
                 return np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), NO_KEY)
-            parameters = self._parameters(visited, fetch, width, among)
-            scores, keys = _numpy_search(self.index)(queries, fetch, params=parameters)
+            parameters = self.parameters(visited, fetch, width)
+            scores, keys = numpy_search(self.index)(queries, fetch, params=parameters)
             if fetch == k and len(dead) == 0 and len(keys) and keys[:, -1].min() != NO_KEY:
                 return scores, keys
             scores, keys = _first_live(scores, keys, k, dead)
@@ -59,19 +57,18 @@ class FaissSearch:
             # Removed vectors stood in the way, or too few lists or vertices were visited.
             fetch, visited = min(n, 2 * fetch), max(2 * visited, 1)
 
-    def _parameters(
-        self, visited: int, fetch: int, width: SearchWidth, among: Keys | None
-    ) -> faiss.SearchParameters | None:
+    def parameters(self, visited: int, fetch: int, width: SearchWidth) -> faiss.SearchParameters | None:
+        """FAISS's form of a width that visits so many, for a search of so many."""
         if not self.refined:
-            return self._own_parameters(visited, fetch, among)
+            return self._own_parameters(visited, fetch)
         candidates = min(int(self.index.ntotal), self.kind.candidates(fetch, width))
         # The factor is a float that FAISS multiplies by k and cuts off.
         return faiss.IndexRefineSearchParameters(
             k_factor=(candidates + 0.5) / fetch,
-            base_index_params=self._own_parameters(visited, candidates, None),
+            base_index_params=self._own_parameters(visited, candidates),
         )
 
-    def _own_parameters(self, visited: int, fetch: int, among: Keys | None) -> faiss.SearchParameters | None:
+    def _own_parameters(self, visited: int, fetch: int) -> faiss.SearchParameters | None:
         if self.kind.structure == "lists":
             probes = max(visited, min(self.lists, _READ_PER_WANTED * fetch * self.lists // self.index.ntotal))
             if self.kind.codes == "rabitq":
@@ -82,7 +79,7 @@ class FaissSearch:
             return faiss.SearchParametersCagra(itopk_size=-(-max(visited, fetch) // 32) * 32)
         if self.kind.structure == "graph":
             return faiss.SearchParametersHNSW(efSearch=max(visited, fetch))
-        return None if among is None else faiss.SearchParameters(sel=faiss.IDSelectorBatch(among))
+        return None
 
 
 def _first_live(scores: Vectors, keys: Keys, k: int, dead: Keys) -> tuple[Vectors, Keys]:
@@ -105,7 +102,7 @@ def _first_live(scores: Vectors, keys: Keys, k: int, dead: Keys) -> tuple[Vector
     )
 
 
-def _numpy_search(index: faiss.Index) -> Callable[..., tuple[Vectors, Keys]]:
+def numpy_search(index: faiss.Index) -> Callable[..., tuple[Vectors, Keys]]:
     """FAISS's `search` for arrays, which takes search parameters.
 
     `faiss.contrib.torch_utils`, which other libraries in the process may import, puts one that takes none in its place

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from indexes.exact_search import exact_search
 from indexes.faiss_index import FaissIndex
+from indexes.filtered_keys import FilteredKeys
 from indexes.filters import Filter
 from indexes.item_rows import ItemRows
 from indexes.reranking import nearest
@@ -49,6 +50,7 @@ class FollowingIndex:
         self.changing = RLock()
         self.state = State(FaissIndex.empty(rows.settings.embedding_size))
         self._rows = rows
+        self._filtered = FilteredKeys(rows)
         self._sequence = 0
         self._in_step = True
 
@@ -139,8 +141,8 @@ class FollowingIndex:
     ) -> tuple[Vectors, Keys]:
         """The best k of the items that pass, exactly, as of the index's present moment."""
         index = self.state.index
-        if index.kind.name == "flat" and not index.on_gpu:
-            return index.search(queries, k, SearchWidth(), among=self._rows.keys(connection, filter))
+        if index.keeps_floats:
+            return index.search_among(queries, k, self._filtered.of(connection, filter))
         return self.exactly(connection, queries, k, filter)
 
     def exactly(

@@ -13,6 +13,8 @@ from indexes.index_training import training_size
 
 logger = logging.getLogger(__name__)
 
+_FEWEST_DEAD, _DEAD_SHARE = 1000, 0.2
+_FEWEST_NEWCOMERS, _NEWCOMERS_SHARE = 5000, 0.05
 _FEWEST_MEASURED = 256
 _FEWEST_UNSAVED = 10_000
 
@@ -96,10 +98,12 @@ def due(index: DerivedIndex) -> str | None:
     outgrown = n >= 2 * state.built or 2 * n <= state.built
     kind = state.index.kind
     trained_on_less = training_size(kind, n) > training_size(kind, state.built)
-    if state.index.wants_rebuild or (outgrown and (trained_on_less or index.wanted(n) != kind)):
+    many_dead = not state.index.removes and state.index.dead > max(_FEWEST_DEAD, _DEAD_SHARE * n)
+    outnumbered = state.index.newcomers > max(_FEWEST_NEWCOMERS, _NEWCOMERS_SHARE * n)
+    if many_dead or (outgrown and (trained_on_less or index.wanted(n) != kind)):
         return "renew"
-    if state.index.wants_loading:
-        return "load"
+    if outnumbered:
+        return "renew" if state.index.mapping is None else "load"
     if n >= max(_FEWEST_MEASURED, 2 * state.measured):
         return "measure"
     if index.unsaved_writes > max(_FEWEST_UNSAVED, n // 4):

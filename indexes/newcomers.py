@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from indexes.exact_search import best
 from indexes.faiss_search import FaissSearch
 from indexes.index_kinds import KINDS
+from indexes.search_among import search_among
 from indexes.search_width import SearchWidth
 from indexes.stored_codes import all_keys, part, parts
 
@@ -58,6 +59,13 @@ class Newcomers:
         k = scores.shape[1]
         more_scores, more_keys = self._search(queries, k, SearchWidth(), dead=np.empty(0, np.int64))
         return best(np.hstack([scores, more_scores]), np.hstack([keys, more_keys]), k)
+
+    def joined_among(
+        self, scores: Vectors, keys: Keys, queries: Vectors, among: Keys
+    ) -> tuple[Vectors, Keys]:
+        """The same where only some keys are wanted."""
+        more_scores, more_keys = search_among(self._index, queries, scores.shape[1], among)
+        return best(np.hstack([scores, more_scores]), np.hstack([keys, more_keys]), scores.shape[1])
 
     def write(self, writer: faiss.IOWriter) -> None:
         """Write FAISS's own form of them."""

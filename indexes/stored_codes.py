@@ -65,6 +65,16 @@ def refines(index: faiss.Index) -> bool:
     return isinstance(_below(index), faiss.IndexRefine)
 
 
+def floats(index: faiss.Index) -> faiss.IndexFlat | None:
+    """The flat index of all its vectors as they are, in the order of its numbering; None if it has none such."""
+    held = _below(index)
+    if isinstance(held, faiss.IndexRefine):
+        held = faiss.downcast_index(held.refine_index)
+    elif isinstance(held, faiss.IndexHNSW):
+        held = faiss.downcast_index(held.storage)
+    return held if isinstance(held, faiss.IndexFlat) else None
+
+
 def base(index: faiss.Index) -> faiss.Index:
     """What is below the numbering of vectors and below their refining: the index that has the codes."""
     below = _below(index)

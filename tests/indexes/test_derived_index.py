@@ -171,7 +171,7 @@ def test_many_deletions_renew_a_graph(tmp_path: Path, monkeypatch: pytest.Monkey
     with filled(tmp_path, 1500, "hnsw") as collection:
         collection.optimise()
         before = collection._index.in_use
-        monkeypatch.setattr("indexes.faiss_index._REBUILD_FEWEST", 100)
+        monkeypatch.setattr(index_upkeep, "_FEWEST_DEAD", 100)
         collection.delete([str(i) for i in range(400)])
         deadline = time.monotonic() + 30
         while collection._index.in_use is before:

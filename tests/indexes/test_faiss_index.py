@@ -104,24 +104,33 @@ def test_empty() -> None:
     assert len(index) == 0
 
 
-def test_among_keys_is_exact() -> None:
-    index, keys, vectors = built("flat")
+@pytest.mark.parametrize(
+    ("name", "refined"), [("flat", False), ("hnsw", False), ("sq8", True), ("ivf-sq8", True)]
+)
+def test_among_keys_is_exact(name: str, refined: bool) -> None:
+    index, keys, vectors = built(name, refined=refined)
+    assert index.keeps_floats
     index.remove(keys[:5])
     queries = unit_vectors(6, D, seed=9)
     chosen = slice(5, 60)
-    scores, found = index.search(queries, 20, SearchWidth(), among=np.sort(keys[chosen]))
+    # Keys that are removed, or that never were in it, may be among them.
+    scores, found = index.search_among(queries, 20, np.sort(np.append(keys[:60], 10**9)))
     true_scores, true = exact_search(queries, [(keys[chosen], vectors[chosen])], 20)
     assert found.tolist() == true.tolist()
     np.testing.assert_allclose(scores, true_scores, atol=1e-6)
-    assert (index.search(queries, 2, SearchWidth(), among=np.empty(0, np.int64))[1] == NO_KEY).all()
+    assert (index.search_among(queries, 2, np.empty(0, np.int64))[1] == NO_KEY).all()
+    assert not built("sq8")[0].keeps_floats
+    assert not built("hnsw-sq8")[0].keeps_floats
 
 
-def test_a_graph_with_many_dead_vertices_wants_to_be_rebuilt() -> None:
-    index, keys, _ = built("hnsw", n=4000)
-    index.remove(keys[:900])
-    assert not index.wants_rebuild
-    index.remove(keys[900:1100])
-    assert index.wants_rebuild
+@pytest.mark.parametrize(("name", "refined"), WHOLE)
+def test_what_is_removed_is_dropped_where_faiss_can(name: str, refined: bool) -> None:
+    index, keys, _ = built(name, refined=refined)
+    index.remove(keys[:300])
+    drops = not refined and KINDS[name].structure != "graph"
+    assert index.removes == drops
+    assert index.dead == (0 if drops else 300)
+    assert index.forget_removed() == drops
 
 
 @pytest.mark.parametrize(("name", "refined"), WHOLE)

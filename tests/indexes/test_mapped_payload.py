@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexes import faiss_index, index_file
+from indexes import index_file, index_upkeep, parse_filter
 from indexes.index_file import INDEX_NAME, read_index_header
 from indexes.index_kinds import KINDS
 from indexes.local_collection import LocalCollection
@@ -52,6 +52,8 @@ def test_it_answers_as_in_memory_and_takes_writes(tmp_path: Path, index: str) ->
         left = [str(i) for i in range(N) if i >= 300 or i % 3] + [f"new {i}" for i in range(60)]
         assert everything == sorted(left)
         assert collection._index.in_use.newcomers == 60
+        odd = collection.search(QUERIES, 2000, parse_filter({"attributes": {"even": False}}))
+        assert sorted(hit.id for hit in odd[0]) == sorted(id for id in left if int(id.split()[-1]) % 2)
         assert collection.check().ok
         expected = ids(collection)
     # What came since is in the file beside the rest, and is there again.
@@ -63,7 +65,7 @@ def test_it_answers_as_in_memory_and_takes_writes(tmp_path: Path, index: str) ->
 
 
 def test_many_newcomers_are_taken_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faiss_index, "_NEWCOMERS_FEWEST", 100)
+    monkeypatch.setattr(index_upkeep, "_FEWEST_NEWCOMERS", 100)
     filled(tmp_path, "hnsw").close()
     with LocalCollection.open(tmp_path) as collection:
         collection.delete(["3", "4"])
@@ -115,6 +117,19 @@ def test_damage_in_the_middle_is_found_while_it_is_searched(
         assert collection._index.in_use.mapping is None
     assert "its checksum does not match" in caplog.text
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_a_check_reads_it_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("indexes.index_upkeep.due", lambda _: None)
+    filled(tmp_path, "flat").close()
+    path = tmp_path / INDEX_NAME
+    whole = path.read_bytes()
+    # The lowest bit of one number: still a vector of length 1, and far from where anything else would notice.
+    path.write_bytes(whole[:-8000] + bytes([whole[-8000] ^ 1]) + whole[-7999:])
+    with LocalCollection.open(tmp_path, read_only=True) as collection:
+        (problem,) = collection.check().problems
+        assert problem == "index file: its checksum does not match; the next start builds it anew"
+        assert collection.check().problems == (problem,)
 
 
 def test_what_is_seen_at_once_is_refused_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
