@@ -68,17 +68,18 @@ def build(
     allowed = memory_bytes(memory)
     if (images is None) == (embeddings is None):
         raise UserError("give --images, or --embeddings with the folder that `hdhe embed` wrote")
-    bundle = load_bundle(model)
     if embeddings is not None:
         if split is not None or root is not None:
             raise UserError("--split and --root go with --images; the embeddings are chosen already")
         shards = EmbeddingShards.open(embeddings)
+        bundle = load_bundle(model)
         check_same_model(shards, bundle.fingerprint, model=model)
         shards.check_whole()
     else:
         wanted, problems = find_gallery_images(str(images), split=split, root=root)
         for problem in problems:
             typer.echo(f"hdhe: {problem}", err=True)
+        bundle = load_bundle(model)
     gallery = opened_or_made(
         collection, bundle, index=index, engine=engine, milvus=place, model=model, option="--collection"
     )

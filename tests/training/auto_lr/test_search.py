@@ -13,6 +13,7 @@ from retrieval.bundle import load_bundle
 from retrieval.errors import UserError
 from tests.training.runs import killed_run, same, weights
 from training.auto_lr.trial_log import read_trials
+from training.batch_part import BatchPart
 from training.failure import TrainingFailedError
 from training.loop import train
 from training.metrics import read_metrics
@@ -90,11 +91,11 @@ def test_a_trial_that_diverges_is_thrown_away(
     forward = Learner.forward
 
     def breaks_in_the_second_trial(
-        self: Learner, images: torch.Tensor, labels: torch.Tensor
+        self: Learner, images: torch.Tensor, labels: torch.Tensor, part: BatchPart | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         nonlocal calls
         calls += 1
-        loss, right = forward(self, images, labels)
+        loss, right = forward(self, images, labels, part)
         return loss * (float("nan") if calls == 5 else 1), right  # of three steps a trial
 
     monkeypatch.setattr(Learner, "forward", breaks_in_the_second_trial)
