@@ -74,7 +74,7 @@ def build_usearch(vectors: Vectors, dtype: str) -> Search:
     index.add(np.arange(len(vectors)), vectors)
 
     def search(queries: Vectors, ef: int) -> Numbers:
-        index.expansion_search = ef  # type: ignore[misc]  # it can be set, whatever its stub says
+        index.expansion_search = ef
         return np.asarray(index.search(queries, K).keys, np.int64).reshape(len(queries), K)
 
     return search
