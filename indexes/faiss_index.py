@@ -1,7 +1,7 @@
 """A FAISS index under keys of ours, that may be searched, extended and reduced from many threads.
 
 FAISS allows searches beside each other but no change beside a search, and on a GPU not even two searches; a
-readers-writer lock and, on a GPU, one owner at a time see to that. Parameters of a search go with the call
+readers-writer lock and, on the GPU, one user at a time see to that. Parameters of a search go with the call
 and never onto the shared index. Removed keys are only remembered (a graph cannot forget a vertex, and for the
 other kinds forgetting is a pass over the whole index); once they are many, the index is compacted, or asks to
 be rebuilt. An index that cannot grow, because it is mapped from its file or made in one piece, has its
@@ -11,14 +11,13 @@ newcomers in a flat index beside it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from indexes.faiss_search import FaissSearch
-from indexes.gpu_placement import copied_to_gpu, gpus, made_on_gpu
+from indexes.gpu_placement import ON_GPU, copied_to_gpu, gpus, made_on_gpu
 from indexes.index_kinds import KINDS, IndexKind
 from indexes.index_training import trained
 from indexes.mapped_payload import MappedPayload
@@ -133,7 +132,7 @@ class FaissIndex:
 
     def keys(self) -> Keys:
         """int64[n], ascending: the keys that are in it and not removed."""
-        with self._searching():
+        with self._lock.reading():
             live = np.setdiff1d(all_keys(self._index), self._dead, assume_unique=True)
             return live if self._beside is None else np.union1d(live, self._beside.keys())
 
@@ -142,7 +141,7 @@ class FaissIndex:
 
         A change between two parts may move vectors from one part to another.
         """
-        with self._searching():
+        with self._lock.reading():
             own = parts(self._index)
             if number >= own:
                 beside = self._beside
@@ -155,7 +154,7 @@ class FaissIndex:
         """float32[m, d]: what is left of vectors once it stores them; themselves where its scores are exact."""
         if self.exact_scores:
             return vectors
-        with self._searching():
+        with self._lock.reading():
             return coded(self._index, vectors)
 
     def add(self, keys: Keys, vectors: Vectors) -> None:
@@ -170,7 +169,8 @@ class FaissIndex:
                     continue
                 self._index.add_with_ids(some, names)
                 if self.on_gpu:
-                    self._search.index.add_with_ids(some, names)
+                    with ON_GPU:
+                        self._search.index.add_with_ids(some, names)
 
     def remove(self, keys: Keys) -> None:
         """Remove keys that are in it; no search finds them any more."""
@@ -209,13 +209,13 @@ class FaissIndex:
         Scores are the index's own, which for some kinds are approximate. Where it finds fewer than k, NO_KEY
         with score -inf.
         """
-        with self._searching():
+        with self._lock.reading():
             found = self._search(queries, k, width, dead=self._dead)
             return found if self._beside is None else self._beside.joined(*found, queries)
 
     def search_among(self, queries: Vectors, k: int, keys: Keys) -> tuple[Vectors, Keys]:
         """The best k of these keys, exactly, as of `search`; for an index that keeps floats."""
-        with self._searching():
+        with self._lock.reading():
             found = search_among(self._index, queries, k, np.setdiff1d(keys, self._dead))
             return found if self._beside is None else self._beside.joined_among(*found, queries, keys)
 
@@ -237,12 +237,9 @@ class FaissIndex:
 
         Searches go on meanwhile.
         """
-        with self._searching():
+        with self._lock.reading():
             faiss.write_index(self._index, writer)
             if self._beside is None or len(self._beside) == 0:
                 return 1
             self._beside.write(writer)
             return 2
-
-    def _searching(self) -> AbstractContextManager[None]:
-        return self._lock.writing() if self.on_gpu else self._lock.reading()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import faiss
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.exact_search import NO_KEY
-from indexes.gpu_placement import MOST_CANDIDATES
+from indexes.gpu_placement import MOST_CANDIDATES, ON_GPU
 from indexes.index_kinds import IndexKind
 from indexes.search_width import SearchWidth
 
@@ -47,7 +48,8 @@ class FaissSearch:
             if fetch == 0 or (self.on_gpu and fetch > MOST_CANDIDATES):
                 return np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), NO_KEY)
             parameters = self.parameters(visited, fetch, width)
-            scores, keys = numpy_search(self.index)(queries, fetch, params=parameters)
+            with ON_GPU if self.on_gpu else nullcontext():
+                scores, keys = numpy_search(self.index)(queries, fetch, params=parameters)
             if fetch == k and len(dead) == 0 and len(keys) and keys[:, -1].min() != NO_KEY:
                 return scores, keys
             scores, keys = _first_live(scores, keys, k, dead)

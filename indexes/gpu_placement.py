@@ -2,11 +2,15 @@
 
 The build decides, never the name of a wheel: every function asks FAISS itself. An index stays on the CPU as well, and
 that one is what is saved and compared with the rows; the GPU holds a copy of it to search.
+
+FAISS's GPU resources are not thread-safe, not even for reading (its wiki, "Threads and asynchronous calls"), and all
+indexes of the process share one: whoever works on the GPU holds `ON_GPU`, also while another index is being built.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from threading import RLock
 
 import faiss
 import numpy as np
@@ -16,6 +20,8 @@ from indexes.index_kinds import IndexKind
 
 MOST_CANDIDATES = 2048
 """FAISS's limit on k, and on nprobe, on a GPU."""
+
+ON_GPU = RLock()
 
 _resources: list[faiss.StandardGpuResources] = []
 
@@ -42,7 +48,8 @@ def copied_to_gpu(kind: IndexKind, index: faiss.Index) -> faiss.Index:
     options.useFloat16 = kind.codes in ("fp16", "pq")
     if kind.codes in ("fp16", "sq8") and hasattr(options, "use_cuvs"):
         options.use_cuvs = False  # has no scalar quantiser
-    return faiss.index_cpu_to_gpu(resources(), 0, index, options)
+    with ON_GPU:
+        return faiss.index_cpu_to_gpu(resources(), 0, index, options)
 
 
 def resources() -> faiss.StandardGpuResources:
@@ -57,9 +64,10 @@ def made_on_gpu(
 ) -> faiss.Index:
     """CAGRA's graph of keys int64[m] and vectors float32[m, d], made on a GPU from all of them at once, on the CPU."""
     parts = list(batches)
-    index = faiss.IndexIDMap(faiss.GpuIndexCagra(resources(), embedding_size, faiss.METRIC_INNER_PRODUCT))
-    index.add_with_ids(
-        np.concatenate([np.empty((0, embedding_size), np.float32), *(vectors for _, vectors in parts)]),
-        np.concatenate([np.empty(0, np.int64), *(keys for keys, _ in parts)]),
-    )
-    return faiss.index_gpu_to_cpu(index)
+    vectors = np.concatenate([np.empty((0, embedding_size), np.float32), *(some for _, some in parts)])
+    keys = np.concatenate([np.empty(0, np.int64), *(some for some, _ in parts)])
+    with ON_GPU:
+        graph = faiss.GpuIndexCagra(resources(), embedding_size, faiss.METRIC_INNER_PRODUCT)
+        index = faiss.IndexIDMap(graph)
+        index.add_with_ids(vectors, keys)
+        return faiss.index_gpu_to_cpu(index)

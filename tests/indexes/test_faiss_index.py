@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from indexes.exact_search import NO_KEY, exact_search
 from indexes.faiss_index import FaissIndex
-from indexes.gpu_placement import gpu_memory, gpus
+from indexes.gpu_placement import gpu_memory, gpus, has_cagra
+from indexes.index_file import IndexHeader, read_index_file, write_index_file
 from indexes.index_kinds import KINDS
 from indexes.search_width import SearchWidth
 from tests.indexes.unit_vectors import unit_vectors
@@ -178,6 +179,50 @@ def test_gpu_equals_cpu(name: str) -> None:
     (_, gpu_keys), (_, cpu_keys) = (i.search(queries, 10, wide(i, 8)) for i in (on_gpu, on_cpu))
     assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(gpu_keys, cpu_keys, strict=True)]) > 0.9
     assert on_gpu.keys().tolist() == on_cpu.keys().tolist()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not has_cagra(), reason="FAISS sees no GPU, or was built without cuVS")
+def test_a_graph_made_on_the_gpu_is_searched_there_and_on_the_cpu(tmp_path: Path) -> None:
+    on_gpu, keys, vectors = built("cagra", n=5000, gpu=None)
+    assert on_gpu.on_gpu
+    new = unit_vectors(10, D, seed=5)
+    on_gpu.add(np.arange(10) + 10**6, new)
+    on_gpu.remove(keys[:100])
+    queries = unit_vectors(20, D, seed=9)
+    everything = [(keys[100:], vectors[100:]), (np.arange(10) + 10**6, new)]
+    _, true = exact_search(queries, everything, 10)
+    _, found = on_gpu.search(queries, 10, SearchWidth(128))
+    assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, true, strict=True)]) > 0.9
+    header = IndexHeader("c" * 32, "5" * 64, D, "cagra", 128, 1, len(on_gpu), 5000, 5000, {10: 1.0})
+    write_index_file(tmp_path / "i", header, on_gpu)
+    _, on_cpu = read_index_file(tmp_path / "i", header.collection, gpu=False)
+    _, found = on_cpu.search(queries, 10, SearchWidth(128))
+    assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, true, strict=True)]) > 0.9
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(gpus() == 0, reason="FAISS sees no GPU")
+def test_two_indexes_on_the_gpu_are_used_at_once() -> None:
+    """As while one is built beside the one in use; FAISS allows it only one after the other."""
+    index, keys, vectors = built("flat", n=20_000, gpu=None)
+    stop, wrong = Event(), list[str]()
+
+    def search() -> None:
+        while not stop.is_set():
+            _, found = index.search(vectors[:50], 1, SearchWidth())
+            if found.ravel().tolist() != keys[:50].tolist():
+                wrong.append(str(found))
+
+    threads = [Thread(target=search) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(5):
+        built("ivf", n=20_000, gpu=None)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not wrong
 
 
 def test_it_searches_on_when_another_library_has_replaced_faiss_functions() -> None:
