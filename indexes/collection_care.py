@@ -33,24 +33,12 @@ class CollectionCare:
         """What was measured to choose the kind of index, if that was done."""
         return self._index.choice.trial
 
-    def optimise(self) -> None:
-        """Build the index that suits the present items, measure and save it, beside searches and writes.
-
-        Happens by itself as a collection grows, but for one thing: with the kind `auto`, and from some size on, the
-        candidates are built and measured here, unless that was done at about this size. Raises CollectionError if
-        nothing fits the memory.
-        """
-        self._index.renew(trial=self.writable and self._index.choice.wants_trial(len(self._index)))
-        if self.writable:
-            self._index.save()
-
-    def rebuild(
+    def ask_of_index(
         self, index: str | None = None, *, recall: float | None = None, memory: int | None = None
     ) -> None:
-        """Build the index anew from the rows and put it in the place of the old one, which answers until then.
+        """Say what the index is to be from now on (see `create`); None leaves what was said before.
 
-        index, recall, memory: from now on so (see `create`); None leaves what was said before. Raises CollectionError,
-        StorageError.
+        `optimise` and `rebuild` heed it. Raises CollectionError, StorageError.
         """
         settings = self._rows.settings
         changed = replace(
@@ -58,13 +46,39 @@ class CollectionCare:
             index=settings.index if index is None else index,
             recall=settings.recall if recall is None else recall,
             memory=settings.memory if memory is None else memory,
-            trial=None if index is not None else settings.trial,
+            # To name `auto`, or anything else, is to ask anew.
+            trial=settings.trial if index is None else None,
         )
         check_index_settings(changed.index, changed.recall, changed.memory)
         if changed != settings:
             with self._index.changing:
                 self._rows.change_settings(changed)
-        self.optimise()
+
+    def optimise(self) -> None:
+        """Bring the index to what suits the present items, measure and save it, beside searches and writes.
+
+        It is built anew where it is of another kind, or made for much fewer or more items. Happens by itself as a
+        collection grows, but for one thing: with the kind `auto`, and from some size on, the candidates are built and
+        measured here, unless that was done at about this size. Raises CollectionError if nothing fits the memory.
+        """
+        if self._wants_trial() or not self._index.suits:
+            self.rebuild()
+        else:
+            self._index.measure()
+            if self.writable:
+                self._index.save()
+
+    def rebuild(self) -> None:
+        """Build the index anew from the rows and put it in the place of the old one, which answers until then.
+
+        It is of the kind that suits the present items, as of `optimise`. Raises CollectionError, StorageError.
+        """
+        self._index.renew(trial=self._wants_trial())
+        if self.writable:
+            self._index.save()
+
+    def _wants_trial(self) -> bool:
+        return self.writable and self._index.choice.wants_trial(len(self._index))
 
     def compact(self) -> Compacted:
         """Give back what deleted and replaced items have left. Searches go on, writes wait. Raises StorageError."""

@@ -21,6 +21,8 @@ from indexes.index_trial import try_kinds
 from indexes.item_rows import ItemRows
 from indexes.search_width import SearchWidth
 
+_ABOUT, _FEW_DEAD = 0.25, 0.05
+
 logger = logging.getLogger(__name__)
 
 
@@ -212,6 +214,17 @@ class DerivedIndex(FollowingIndex):
     def stop(self) -> None:
         """Make renew and measure that are under way in other threads give up, with StoppedError."""
         self._stop.set()
+
+    @property
+    def suits(self) -> bool:
+        """Whether another one for the rows there are now would be much the same."""
+        state, n = self.state, len(self)
+        index = state.index
+        if index.kind != self.wanted(n) or index.refined != self.choice.refined(index.kind, n):
+            return False
+        # A graph that has grown is as good as one that is made at once.
+        about = index.kind.structure == "graph" or abs(n - state.built) <= _ABOUT * state.built
+        return about and index.newcomers == 0 and index.dead <= _FEW_DEAD * n
 
     def wanted(self, items: int) -> IndexKind:
         """The kind for so many items."""

@@ -24,7 +24,8 @@ def tasks_of(collection: LocalCollection) -> dict[str, Task]:
         return asdict(collection.check())
 
     def rebuild(index: str | None, recall: float | None = None, memory: int | None = None) -> str:
-        collection.rebuild(index, recall=recall, memory=memory)
+        collection.ask_of_index(index, recall=recall, memory=memory)
+        collection.rebuild()
         return collection.stats().index_kind
 
     def compact() -> dict[str, Any]:
@@ -54,7 +55,7 @@ def check(folder: Path) -> CheckReport:
 def rebuild(
     folder: Path, index: str | None = None, *, recall: float | None = None, memory: int | None = None
 ) -> str:
-    """Build the index anew, as `LocalCollection.rebuild` does; returns the kind. Raises CollectionError."""
+    """Build the index anew, as is asked (`LocalCollection.ask_of_index`); returns the kind. Raises CollectionError."""
     return str(_wherever(folder, "rebuild", index=index, recall=recall, memory=memory))
 
 

@@ -92,9 +92,8 @@ def build(
             done, left_out = _add_embeddings(gallery, shards, skip_existing=skip_existing)
         taken = time.perf_counter() - started
         if isinstance(gallery.collection, LocalCollection):
-            gallery.collection.rebuild(recall=recall, memory=allowed)
-        else:
-            gallery.collection.optimise()
+            gallery.collection.ask_of_index(recall=recall, memory=allowed)
+        gallery.collection.optimise()
         stats = gallery.collection.stats()
     typer.echo(
         f"{done} images indexed, {left_out} left out; "

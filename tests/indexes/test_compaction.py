@@ -112,7 +112,7 @@ def test_a_reader_cannot_compact(tmp_path: Path) -> None:
         with pytest.raises(CollectionError, match="read-only"):
             reader.compact()
         with pytest.raises(CollectionError, match="read-only"):
-            reader.rebuild("hnsw")
+            reader.ask_of_index("hnsw")
 
 
 def test_killed_halfway_everything_is_there(tmp_path: Path) -> None:

@@ -203,6 +203,24 @@ def test_the_width_of_a_search_is_raised_until_recall_is_good(
     assert read_index_header(tmp_path / INDEX_NAME).effort > 1
 
 
+@pytest.mark.parametrize(
+    ("index", "grown", "same"), [("hnsw", 500, True), ("sq8", 100, True), ("sq8", 900, False)]
+)
+def test_an_index_that_suits_is_measured_and_not_built_again(
+    tmp_path: Path, index: str, grown: int, same: bool
+) -> None:
+    with filled(tmp_path, 1000, index) as collection:
+        collection.optimise()
+        before = collection._index.in_use
+        collection.upsert(items(grown, D, seed=7, prefix="more "))
+        collection.optimise()
+        assert (collection._index.in_use is before) == same
+        assert collection.check().ok
+        before = collection._index.in_use
+        collection.rebuild()
+        assert collection._index.in_use is not before
+
+
 def test_closing_does_not_wait_for_a_long_renewal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_kinds, "FLAT_FLOATS", 500 * D)
     monkeypatch.setattr("indexes.vector_rows.BATCH", 1)
