@@ -74,6 +74,8 @@ def _say(exported: Exported, bundle: Bundle, as_json: bool) -> None:
         f"{bundle.folder}/{exported.engine}: cosine with torch over {exported.images} images of "
         f"{exported.images_of}: min {exported.cosine_min:.6f}, mean {exported.cosine_mean:.6f} ({exported.precision})"
     )
+    for precision, cosine in exported.refused.items():
+        typer.echo(f"in {precision} the least cosine is {cosine:.6f}, which is not close enough")
     if exported.recall:
         shares = {name: value for name, value in exported.recall.items() if name != "queries"}
         told = ", ".join(f"{name} {100 * value:.2f} %" for name, value in shares.items())

@@ -34,8 +34,8 @@ class Exported:
 
     fingerprint: of the bundle it was made of. mirror: whether it embeds both views. precision: in which it was
     compared. cosine_min, cosine_mean: with torch in float32, over `images` images of `images_of`. recall: of an engine
-    that is held to recall, see `engines.int8`; else {}. versions: of the libraries that made it. files: {name: its
-    SHA-256}.
+    that is held to recall, see `engines.int8`; else {}. refused: {precision: its least cosine} of those that were not
+    close enough. versions: of the libraries that made it. files: {name: its SHA-256}.
     """
 
     engine: str
@@ -46,6 +46,7 @@ class Exported:
     cosine_mean: float
     images: int
     images_of: str
+    refused: dict[str, float]
     recall: dict[str, float]
     versions: dict[str, str]
     files: dict[str, str]

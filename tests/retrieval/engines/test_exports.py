@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from retrieval.bundle import Bundle, load_bundle
-from retrieval.engines import EXPORTED, copy_exports, make_engine
+from retrieval.engines import EXPORTED, Engine, copy_exports, make_engine
 from retrieval.engines import export as exporting
 from retrieval.engines.export import export
 from retrieval.engines.exported import RECORD, export_folder, read_exported
+from retrieval.engines.torch_engine import TorchEngine
 from retrieval.errors import BundleError
 from retrieval.networks import BACKBONES, PRESETS, EnsembleSpec, preset_spec
 from tests.retrieval.engines.models import IMAGES, TINY, needs_onnx, needs_openvino, patterns, write_model
@@ -170,6 +172,39 @@ def test_an_engine_that_does_not_agree_is_not_written(
         "model.json",
         "weights.safetensors",
     ]
+
+
+def test_where_bfloat16_is_not_close_enough_float32_is_taken_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = write_model(tmp_path / "bundle")
+    asked: list[str | None] = []
+
+    class Precise(TorchEngine):
+        name = "openvino"
+
+        def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+            rows = super().embed(images)
+            rows[:, 0] += 0.2 * (self.precision == "bfloat16")
+            result: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+            return result
+
+    def opened(name: str, folder: Path, precision: str | None = None) -> Engine:
+        asked.append(precision)
+        engine = Precise(bundle)
+        engine.precision = precision or "bfloat16"
+        return engine
+
+    monkeypatch.setitem(exporting._WRITERS, "openvino", lambda _, folder: (folder / "x").write_text("x"))
+    monkeypatch.setattr(exporting, "open_exported", opened)
+    monkeypatch.setattr("retrieval.engines.engine.open_exported", opened)
+    exported = export(bundle, "openvino", IMAGES, images_of="patterns")
+    assert exported.precision == "float32"
+    assert exported.cosine_min > 0.999
+    assert list(exported.refused) == ["bfloat16"]
+    assert 0.9 < exported.refused["bfloat16"] < 0.999
+    make_engine("openvino", bundle)
+    assert asked == [None, "float32", "float32"]
 
 
 @needs_onnx
