@@ -61,7 +61,7 @@ class CollectionCare:
         collection grows, but for one thing: with the kind `auto`, and from some size on, the candidates are built and
         measured here, unless that was done at about this size. Raises CollectionError if nothing fits the memory.
         """
-        if self._wants_trial() or not self._index.suits:
+        if self.will_measure or not self._index.suits:
             self.rebuild()
         else:
             self._index.measure()
@@ -73,11 +73,13 @@ class CollectionCare:
 
         It is of the kind that suits the present items, as of `optimise`. Raises CollectionError, StorageError.
         """
-        self._index.renew(trial=self._wants_trial())
+        self._index.renew(trial=self.will_measure)
         if self.writable:
             self._index.save()
 
-    def _wants_trial(self) -> bool:
+    @property
+    def will_measure(self) -> bool:
+        """Whether `optimise` or `rebuild` would now build and measure candidates, which takes minutes."""
         return self.writable and self._index.choice.wants_trial(len(self._index))
 
     def compact(self) -> Compacted:

@@ -93,6 +93,8 @@ def build(
         taken = time.perf_counter() - started
         if isinstance(gallery.collection, LocalCollection):
             gallery.collection.ask_of_index(recall=recall, memory=allowed)
+            if gallery.collection.will_measure:
+                typer.echo("hdhe: building and measuring kinds of index; this takes some minutes", err=True)
         gallery.collection.optimise()
         stats = gallery.collection.stats()
     typer.echo(
