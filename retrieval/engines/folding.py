@@ -55,7 +55,8 @@ def _pairs(network: Ensemble, pixels: int) -> list[tuple[str, str]]:
                     took.append((made_by[id(value)][0] if id(value) in made_by else None, name))
 
                 listener.before(module, taken)
-        network(torch.zeros(1, 3, pixels, pixels, device=next(network.parameters()).device))
+        like = next(network.parameters())
+        network(torch.zeros(1, 3, pixels, pixels, device=like.device, dtype=like.dtype))
     outputs = Counter(name for name, _ in made_by.values())
     calls = Counter(norm for _, norm in took)
     return [

@@ -64,8 +64,9 @@ def export_int8(
         lost = recall["float32"] - min(recall["int8"], recall["int8 in float32"])
         if lost > MOST_LOST + 1e-9:
             raise BundleError(
-                f"in 8 bits this model loses {100 * lost:.2f} points of Recall@1 on {images_of} "
-                f"({recall}), and at most {100 * MOST_LOST:.1f} are allowed; nothing was written. Use --engine openvino"
+                f"in 8 bits this model loses {100 * lost:.2f} points of Recall@1 on the {recall['queries']:,} queries "
+                f"of {images_of}, and at most {100 * MOST_LOST:.1f} are allowed; nothing was written. "
+                f"Use --engine openvino"
             )
         agreement = cosines(made, bundle, images[:: -(-len(images) // COMPARED_IMAGES)])
         if not np.isfinite(agreement).all():

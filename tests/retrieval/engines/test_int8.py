@@ -92,7 +92,10 @@ def test_one_that_retrieves_worse_is_not_written(
     monkeypatch.setattr("retrieval.engines.openvino_engine.save", lambda *_: None)
     monkeypatch.setattr(int8, "quantised", lambda *_: None)
     monkeypatch.setattr(int8, "open_exported", lambda *_: ByBrightness(bundle.embedding_size))
-    with pytest.raises(BundleError, match=r"loses [0-9.]+ points of Recall@1 on photos.*nothing was written"):
+    with pytest.raises(
+        BundleError,
+        match=r"loses [0-9.]+ points of Recall@1 on the [0-9]+ queries of photos.*nothing was written",
+    ):
         export_int8(bundle, dataset, images_of="photos", report=refuse)
     assert bundle.folder is not None
     assert sorted(path.name for path in bundle.folder.iterdir()) == ["model.json", "weights.safetensors"]
