@@ -257,6 +257,7 @@ def main() -> None:
         for contender in contenders(vectors, Path(home), options.recall, stack):
             tune(contender, tuned_on, to_tune, options.recall)
             contender.recall = recall_of(contender, timed_on, to_time, contender.width)
+            print(f"{contender.name} is built, in {contender.seconds:.1f} s, and tuned", flush=True)
             built.append(contender)
         for number in range(options.rounds + 1):
             # Every other round backwards: nobody always comes first. The first one warms up.
