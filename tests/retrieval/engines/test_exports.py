@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from retrieval.engines import EXPORTED, Engine, copy_exports, make_engine
 from retrieval.engines import export as exporting
 from retrieval.engines.export import export
 from retrieval.engines.exported import RECORD, export_folder, read_exported
+from retrieval.engines.onnx_engine import OnnxEngine
+from retrieval.engines.openvino_engine import OpenVinoEngine
 from retrieval.engines.torch_engine import TorchEngine
 from retrieval.errors import BundleError
 from retrieval.networks import BACKBONES, PRESETS, EnsembleSpec, preset_spec
@@ -128,6 +131,32 @@ def test_a_damaged_file_says_to_export_again(copy: Path, engine: str) -> None:
     again(copy, engine, "is damaged")
     largest.unlink()
     again(copy, engine, "lacks")
+
+
+@both
+def test_a_file_that_the_installed_library_cannot_read(copy: Path, engine: str) -> None:
+    """As one of a later version would be: whole, and of these weights."""
+    document = json.loads((copy / engine / RECORD).read_text())
+    for name in document["files"]:
+        (copy / engine / name).write_bytes(b"of a later version")
+        document["files"][name] = hashlib.sha256(b"of a later version").hexdigest()
+    (copy / engine / RECORD).write_text(json.dumps(document))
+    with pytest.raises(BundleError, match="cannot be read by the library that is installed") as caught:
+        make_engine(engine, load_bundle(copy))
+    assert "\n" not in str(caught.value)
+
+
+@both
+def test_it_takes_as_many_threads_as_torch(
+    exported: dict[str, Bundle], engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    made = make_engine(engine, exported[engine])
+    if isinstance(made, OpenVinoEngine):
+        assert made._network.get_property("INFERENCE_NUM_THREADS") == 1
+    else:
+        assert isinstance(made, OnnxEngine)
+        assert made._session.get_session_options().intra_op_num_threads == 1
 
 
 @both
