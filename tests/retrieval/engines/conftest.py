@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from retrieval.bundle import Bundle
@@ -16,3 +19,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
             made[engine] = write_model(tmp_path_factory.mktemp(engine) / "bundle")
             export(made[engine], engine, IMAGES, images_of="patterns")
     return made
+
+
+@pytest.fixture
+def copy(exported: dict[str, Bundle], engine: str, tmp_path: Path) -> Path:
+    """A bundle with its export, to be damaged."""
+    folder = exported[engine].folder
+    assert folder is not None
+    return shutil.copytree(folder, tmp_path / "bundle")

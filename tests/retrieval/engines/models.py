@@ -27,6 +27,10 @@ needs_openvino = pytest.mark.skipif(
     reason="the extra `openvino` is not installed",
 )
 
+both = pytest.mark.parametrize(
+    "engine", [pytest.param("onnx", marks=needs_onnx), pytest.param("openvino", marks=needs_openvino)]
+)
+
 
 def lively(network: Ensemble, pixels: int = 32) -> Ensemble:
     """Give batch normalisations weights unlike 1 and 0, and the statistics of images, as in a trained network.

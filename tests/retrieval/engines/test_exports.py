@@ -4,38 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from retrieval.bundle import Bundle, load_bundle
-from retrieval.engines import EXPORTED, Engine, copy_exports, make_engine
-from retrieval.engines import export as exporting
+from retrieval.engines import EXPORTED, copy_exports, make_engine
 from retrieval.engines.export import export
-from retrieval.engines.exported import RECORD, export_folder, read_exported
+from retrieval.engines.exported import RECORD, read_exported
 from retrieval.engines.onnx_engine import OnnxEngine
 from retrieval.engines.openvino_engine import OpenVinoEngine
-from retrieval.engines.torch_engine import TorchEngine
 from retrieval.errors import BundleError
-from retrieval.networks import BACKBONES, PRESETS, EnsembleSpec, preset_spec
-from tests.retrieval.engines.models import IMAGES, TINY, needs_onnx, needs_openvino, patterns, write_model
-
-both = pytest.mark.parametrize(
-    "engine", [pytest.param("onnx", marks=needs_onnx), pytest.param("openvino", marks=needs_openvino)]
-)
-
-
-@pytest.fixture
-def copy(exported: dict[str, Bundle], engine: str, tmp_path: Path) -> Path:
-    """A bundle with its export, to be damaged."""
-    folder = exported[engine].folder
-    assert folder is not None
-    return shutil.copytree(folder, tmp_path / "bundle")
+from retrieval.networks import EnsembleSpec
+from tests.retrieval.engines.models import IMAGES, TINY, both, needs_onnx, write_model
 
 
 def directly(bundle: Bundle, *, mirror: bool) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -188,89 +171,6 @@ def test_a_model_in_no_folder_cannot_be_exported() -> None:
         make_engine("onnx", load_bundle("single:efficientnet_lite0@32"))
 
 
-@needs_onnx
-def test_an_engine_that_does_not_agree_is_not_written(
-    exported: dict[str, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A writer that writes another model stands for any mistake of a library."""
-    bundle = write_model(tmp_path / "bundle", seed=1)
-    monkeypatch.setitem(exporting._WRITERS, "onnx", writes_what_is_in(exported["onnx"]))
-    with pytest.raises(BundleError, match=r"does not give this model's embeddings.*nothing was written"):
-        export(bundle, "onnx", IMAGES, images_of="patterns")
-    assert sorted(path.name for path in (tmp_path / "bundle").iterdir()) == [
-        "model.json",
-        "weights.safetensors",
-    ]
-
-
-def test_where_bfloat16_is_not_close_enough_float32_is_taken_for_good(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bundle = write_model(tmp_path / "bundle")
-    asked: list[str | None] = []
-
-    class Precise(TorchEngine):
-        name = "openvino"
-
-        def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-            rows = super().embed(images)
-            rows[:, 0] += 0.2 * (self.precision == "bfloat16")
-            result: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-            return result
-
-    def opened(name: str, folder: Path, precision: str | None = None) -> Engine:
-        asked.append(precision)
-        engine = Precise(bundle)
-        engine.precision = precision or "bfloat16"
-        return engine
-
-    monkeypatch.setitem(exporting._WRITERS, "openvino", lambda _, folder: (folder / "x").write_text("x"))
-    monkeypatch.setattr(exporting, "open_exported", opened)
-    monkeypatch.setattr("retrieval.engines.engine.open_exported", opened)
-    exported = export(bundle, "openvino", IMAGES, images_of="patterns")
-    assert exported.precision == "float32"
-    assert exported.cosine_min > 0.999
-    assert list(exported.refused) == ["bfloat16"]
-    assert 0.9 < exported.refused["bfloat16"] < 0.999
-    make_engine("openvino", bundle)
-    assert asked == [None, "float32", "float32"]
-
-
-@needs_onnx
-@pytest.mark.parametrize("engine", ["onnx"])
-def test_an_export_replaces_the_one_before_or_leaves_it(
-    exported: dict[str, Bundle], copy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bundle = load_bundle(copy)
-    record = (copy / "onnx" / RECORD).read_text()
-
-    def fail(model: Bundle, folder: Path) -> None:
-        (folder / "network.onnx").write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setitem(exporting._WRITERS, "onnx", fail)
-    with pytest.raises(BundleError, match=r"cannot be written: .*No space"):
-        export(bundle, "onnx", IMAGES, images_of="patterns")
-    assert (copy / "onnx" / RECORD).read_text() == record
-    make_engine("onnx", bundle)
-
-    (copy / "onnx" / "network.onnx").write_bytes(b"damaged")
-    monkeypatch.setitem(exporting._WRITERS, "onnx", writes_what_is_in(exported["onnx"]))
-    export(bundle, "onnx", IMAGES, images_of="more patterns")
-    assert read_exported(bundle, "onnx").images_of == "more patterns"
-    make_engine("onnx", bundle)
-    assert sorted(path.name for path in copy.iterdir()) == ["model.json", "onnx", "weights.safetensors"]
-
-
-def writes_what_is_in(bundle: Bundle) -> Callable[[Bundle, Path], None]:
-    source = export_folder(bundle, "onnx") / "network.onnx"
-
-    def write(_: Bundle, folder: Path) -> None:
-        shutil.copy(source, folder)
-
-    return write
-
-
 @both
 def test_good_exports_go_with_a_copy_of_the_bundle_and_others_stay(
     copy: Path, engine: str, tmp_path: Path
@@ -287,19 +187,3 @@ def test_good_exports_go_with_a_copy_of_the_bundle_and_others_stay(
     (copy / engine / RECORD).write_text(json.dumps(document | {"fingerprint": "0" * 64}))
     copy_exports(bundle, tmp_path / "second")
     assert not any((tmp_path / "second" / name).exists() for name in EXPORTED)
-
-
-@pytest.mark.slow
-@both
-@pytest.mark.parametrize("backbone", BACKBONES)
-def test_every_backbone(engine: str, backbone: str, tmp_path: Path) -> None:
-    bundle = write_model(tmp_path / "bundle", preset_spec("hdhe", backbone), pixels=64)
-    export(bundle, engine, patterns(3, 64), images_of="patterns")
-
-
-@pytest.mark.slow
-@both
-@pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset(engine: str, preset: str, tmp_path: Path) -> None:
-    bundle = write_model(tmp_path / "bundle", preset_spec(preset, "mobilenet_v2"), pixels=64)
-    export(bundle, engine, patterns(3, 64), images_of="patterns")
