@@ -49,7 +49,7 @@ test-all: lint
 	$(RUN)/pytest -m ''
 
 bench: $(VENV)/ready
-	for script in benchmarks/*.py; do $(RUN)/python $$script || exit 1; done
+	for script in benchmarks/*.py; do PYTHONPATH=. $(RUN)/python $$script || exit 1; done
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
