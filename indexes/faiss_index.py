@@ -98,7 +98,9 @@ class FaissIndex:
         )
 
     def __len__(self) -> int:
-        return int(self._index.ntotal) - len(self._dead) + self.newcomers
+        # Dropping what was removed changes two of these numbers, one after the other.
+        with self._lock.reading():
+            return int(self._index.ntotal) - len(self._dead) + self.newcomers
 
     @property
     def embedding_size(self) -> int:

@@ -64,6 +64,31 @@ def test_scores_are_inner_products_best_first(name: str, refined: bool) -> None:
     assert (np.diff(scores, axis=1) <= 0).all()
 
 
+def test_its_length_is_never_that_of_a_removal_half_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    index, keys, _ = built("flat")
+    dropped, go_on = Event(), Event()
+    remove_ids = index._index.remove_ids
+
+    def slow(dead: NDArray[np.int64]) -> int:
+        count = int(remove_ids(dead))
+        dropped.set()
+        go_on.wait(10)
+        return count
+
+    monkeypatch.setattr(index._index, "remove_ids", slow)
+    remover = Thread(target=index.remove, args=(keys[:1000],))
+    remover.start()
+    assert dropped.wait(10)
+    lengths: list[int] = []
+    reader = Thread(target=lambda: lengths.append(len(index)))
+    reader.start()
+    reader.join(0.2)
+    go_on.set()
+    remover.join()
+    reader.join()
+    assert lengths == [N - 1000]
+
+
 @pytest.mark.parametrize(("name", "refined"), WHOLE)
 @pytest.mark.parametrize("removed", [10, 400])
 def test_removed_keys_are_gone_and_the_rest_is_found(name: str, refined: bool, removed: int) -> None:
