@@ -92,7 +92,9 @@ def test_a_folder_that_cannot_be_written_is_no_obstacle(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert bundle.folder is not None
+    # Two engines to choose from, also where the processor has only one.
     monkeypatch.setattr(fastest, "can_bfloat16", lambda: True)
+    monkeypatch.setattr(fastest, "make_engine", lambda _, bundle: make_engine("torch", bundle))
     monkeypatch.setattr(fastest, "compare", lambda *_: {"torch": 1.0})
 
     def refuse(*_: object) -> None:
