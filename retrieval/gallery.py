@@ -26,12 +26,10 @@ from retrieval.bundle import Bundle, load_bundle, save_bundle
 from retrieval.embedder import Embedder, ImageSource
 from retrieval.engines import copy_exports
 from retrieval.errors import ImageError
+from retrieval.gallery_folder import MODEL_NAME, check_is_gallery
 from retrieval.images import thumbnail_jpeg
 from retrieval.query_model import load_query_model
 from retrieval.read_ahead import read_ahead
-
-MODEL_NAME = "model"
-"""The model's bundle, in a gallery's folder."""
 
 UPSERT_BATCH = 64
 """Items a transaction: one fsync for many items, and little work lost when a build is killed."""
@@ -166,15 +164,6 @@ def create_gallery(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return Gallery(folder, collection, embedder)
-
-
-def check_is_gallery(folder: Path) -> None:
-    """Raises CollectionError where there is none."""
-    if not (folder / MODEL_NAME).is_dir():
-        raise CollectionError(
-            f"{folder} is not a collection; make one with "
-            f"`hdhe index build --model BUNDLE --images DIR --collection {folder}`"
-        )
 
 
 def open_gallery(

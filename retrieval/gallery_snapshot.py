@@ -12,7 +12,7 @@ from indexes.milvus.settings import lives_in_milvus, read_settings
 from indexes.milvus_collection import MilvusCollection
 from indexes.new_folder import new_folder
 from indexes.snapshot_manifest import Manifest, checked_manifest
-from retrieval.gallery import MODEL_NAME, check_is_gallery
+from retrieval.gallery_folder import MODEL_NAME, check_is_gallery
 
 
 def snapshot_gallery(folder: Path, target: Path) -> Manifest:

@@ -22,7 +22,8 @@ from indexes.errors import StorageError
 from indexes.lock import FolderLock
 from indexes.opening import check_is_in_folder
 from retrieval.durable import sync
-from retrieval.gallery import Gallery, check_is_gallery, open_gallery
+from retrieval.gallery import Gallery, open_gallery
+from retrieval.gallery_folder import check_is_gallery
 from retrieval.reembedding import Followed, OnError, follow, followed_up_to
 
 CARRIED = ("keys.json",)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import signal
 import socket
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from indexes.errors import UserError
+from service.listening import address_of, is_for_others, listen
 from service.security.key_commands import keys_app
 
 if TYPE_CHECKING:
@@ -54,12 +54,14 @@ def serve(
     """Serve a collection: REST under /v1, the web page at /."""
     # Imported here, so that `hdhe --help` does not wait, and what is heavy after the checks, so that a mistake is told
     # at once.
+    from retrieval.gallery_folder import check_is_gallery
     from service.security.key_file import FILE_NAME, KeyFile
     from service.settings import settings_from_environment
 
     settings = settings_from_environment()
+    check_is_gallery(collection)
     key_file = KeyFile(keys or collection / FILE_NAME)
-    listening = _listen(settings.host if host is None else host, settings.port if port is None else port)
+    listening = listen(settings.host if host is None else host, settings.port if port is None else port)
     _stay_here_without_keys(listening, key_file, collection)
 
     import uvicorn
@@ -79,7 +81,7 @@ def serve(
             gallery.collection.count(),
             folder,
             gallery.asks.engine,
-            _address(listening),
+            address_of(listening),
         )
         return gallery
 
@@ -133,22 +135,9 @@ def register(app: typer.Typer) -> None:
     app.add_typer(keys_app, name="keys")
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
-        raise UserError(f"cannot listen on {host}:{port}: {error}; choose another --host or --port") from None
-
-
-def _address(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-
 def _stay_here_without_keys(listening: socket.socket, keys: KeyFile, collection: Path) -> None:
-    host = listening.getsockname()[0]
-    if keys.open and not ipaddress.ip_address(host).is_loopback:
+    if keys.open and is_for_others(listening):
+        host = listening.getsockname()[0]
         listening.close()
         raise UserError(
             f"{host} can be reached by others and there are no keys; make one with "

@@ -44,6 +44,15 @@ def test_help_waits_for_no_heavy_library() -> None:
     assert python(f"import hdhe, sys; print(sorted({heavy} & set(sys.modules)))") == "[]"
 
 
+def test_a_folder_that_is_no_collection_is_refused_before_anything_heavy_is_loaded(tmp_path: Path) -> None:
+    script = (
+        f"import hdhe, sys; sys.argv = ['hdhe', 'serve', '--collection', {str(tmp_path / 'nowhere')!r}]\n"
+        "try: hdhe.main()\n"
+        "except SystemExit as stop: print(stop.code, sorted({'torch', 'fastapi', 'uvicorn'} & set(sys.modules)))"
+    )
+    assert python(script) == "2 []"
+
+
 def test_help_lists_the_commands(run: Runner) -> None:
     code, out, _ = run("--help")
     assert code == 0

@@ -84,7 +84,7 @@ def _say(exported: Exported, bundle: Bundle, as_json: bool) -> None:
 
 def _folder(model: Path | None, collection: Path | None) -> Path:
     from indexes.behind_link import behind_link
-    from retrieval.gallery import MODEL_NAME, check_is_gallery
+    from retrieval.gallery_folder import MODEL_NAME, check_is_gallery
 
     if (model is None) == (collection is None):
         raise UserError("give either --model or --collection")

@@ -173,7 +173,8 @@ def opened_or_made(
     Raises ForeignModelError if another model filled it.
     """
     from indexes import ForeignModelError
-    from retrieval.gallery import MODEL_NAME, create_gallery, open_gallery
+    from retrieval.gallery import create_gallery, open_gallery
+    from retrieval.gallery_folder import MODEL_NAME
 
     if not (folder / MODEL_NAME).is_dir():
         return create_gallery(folder, bundle, index=index, engine=engine, milvus=milvus)

@@ -28,7 +28,8 @@ def reembed(
     from indexes.opening import check_is_in_folder
     from retrieval.bundle import load_bundle
     from retrieval.embedder import Embedder
-    from retrieval.gallery import MODEL_NAME, UPSERT_BATCH, check_is_gallery
+    from retrieval.gallery import UPSERT_BATCH
+    from retrieval.gallery_folder import MODEL_NAME, check_is_gallery
     from retrieval.progress import track
     from retrieval.reembedding import Followed, begin_to_follow, follow, thumbnail_agreement
 

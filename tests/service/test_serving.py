@@ -21,7 +21,8 @@ from indexes.errors import CollectionError, CollectionLockedError, StorageError
 from indexes.item_rows import DATABASE_NAME
 from indexes.local_collection import LocalCollection
 from retrieval.embedder import Embedder, ImageSource
-from retrieval.gallery import MODEL_NAME, Gallery
+from retrieval.gallery import Gallery
+from retrieval.gallery_folder import MODEL_NAME
 from retrieval.gallery_snapshot import snapshot_gallery
 from retrieval.gallery_switch import switch
 from retrieval.images import decode_image
