@@ -16,7 +16,7 @@ help:
 	@echo "make test       lint, types, import contracts and the tests"
 	@echo "make test-all   the same with the slow tests"
 	@echo "make lint       lint, types and import contracts alone"
-	@echo "make bench      the benchmarks"
+	@echo "make bench      the benchmarks (ONLY='engines recall', IMAGES=/path/to/folder), into docs/benchmarks.md"
 	@echo "make clean      remove the environment and the demo"
 
 $(VENV)/ready: pyproject.toml
@@ -49,7 +49,8 @@ test-all: lint
 	$(RUN)/pytest -m ''
 
 bench: $(VENV)/ready
-	for script in benchmarks/*.py; do PYTHONPATH=. $(RUN)/python $$script || exit 1; done
+	$(RUN)/python -m pip install --quiet --editable '.[bench]'
+	$(RUN)/python -m benchmarks $(ONLY) $(if $(IMAGES),--images "$(IMAGES)")
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -66,7 +66,7 @@ def main() -> None:
     options.add_argument("--times", type=int, default=101)
     chosen = options.parse_args()
     vectors, queries, source = embeddings(chosen.embeddings, chosen.items, chosen.size, 64)
-    print(machine("faiss-cpu", "numpy"))
+    print(machine("faiss", "numpy"))
     print(f"{chosen.items:,} x {chosen.size}, {source}\n")
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home) / "collection"

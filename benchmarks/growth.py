@@ -139,7 +139,7 @@ def main() -> None:
         return
     sizes = sorted(int(text) for text in options.items.split(","))
     vectors, queries, source = embeddings(options.embeddings, sizes[-1], options.size, options.queries)
-    print(machine("faiss-cpu", "numpy"))
+    print(machine("faiss", "numpy"))
     print(f"{options.size} numbers an item, {source}; times are medians of {options.rounds}\n")
     print(
         f"{'items':>10} {'index':<12}{'fill/s':>8}{'index s':>9}{'recall':>8}{'1 query ms':>11}{'p99':>8}"

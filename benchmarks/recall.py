@@ -185,7 +185,7 @@ def main() -> None:
         pythons["pytorch-metric-learning"] = sys.executable
     if options.oml:
         pythons["open-metric-learning"] = options.oml
-    print(machine("torch", "faiss-cpu", "numpy", "pytorch-metric-learning") + f"; {options.rounds} rounds")
+    print(machine("torch", "faiss", "numpy", "pytorch-metric-learning") + f"; {options.rounds} rounds")
     if options.embeddings is not None:
         with np.load(options.embeddings) as file:
             rows = np.ascontiguousarray(file["embeddings"], np.float32)

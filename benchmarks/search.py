@@ -244,7 +244,7 @@ def main() -> None:
     vectors, queries, source = embeddings(options.embeddings, options.items, options.size, options.queries)
     half = len(queries) // 2
     tuned_on, timed_on = queries[:half], queries[half:]
-    print(machine("faiss-cpu", "usearch", "hnswlib", "milvus-lite", "numpy"))
+    print(machine("faiss", "usearch", "hnswlib", "milvus-lite", "numpy"))
     print(
         f"{len(vectors):,} x {vectors.shape[1]}, {source}; {half} queries to tune on, {len(timed_on)} to time"
     )

@@ -7,9 +7,12 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+FAISS = ("faiss-gpu", "faiss-cpu")
+"""Two packages of one module; which of them is there depends on the platform."""
+
 
 def machine(*packages: str) -> str:
-    """Processor, cores, load, thread policy, and the versions of these packages."""
+    """Processor, cores, load, thread policy, and the versions of these packages; `faiss` is either of its two."""
     name = platform.processor() or platform.machine()
     for line in _lines(Path("/proc/cpuinfo")):
         if line.startswith("model name"):
@@ -23,10 +26,8 @@ def machine(*packages: str) -> str:
         f"load {os.getloadavg()[0]:.1f}",
     ]
     for package in packages:
-        try:
-            parts.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            parts.append(f"{package} not installed")
+        found = [each for each in map(_version, FAISS if package == "faiss" else (package,)) if each]
+        parts.append(found[0] if found else f"{package} not installed")
     return ", ".join(parts)
 
 
@@ -36,6 +37,13 @@ def resident_bytes() -> int:
         if line.startswith("RssAnon"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def _version(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return ""
 
 
 def _lines(path: Path) -> list[str]:
