@@ -69,7 +69,7 @@ SECTIONS = (
 
 
 def run(section: Section, images: Path | None, vectors: Path | None) -> str:
-    """The section's text. Raises CalledProcessError if the script fails."""
+    """The section's text."""
     arguments = list(section.arguments)
     if section.photos and images:
         arguments += [section.photos, str(images)]
@@ -77,14 +77,7 @@ def run(section: Section, images: Path | None, vectors: Path | None) -> str:
         arguments += [section.vectors, str(vectors)]
     script = f"benchmarks/{section.script}.py"
     started = time.perf_counter()
-    printed = subprocess.run(
-        [sys.executable, script, *arguments],
-        cwd=HERE.parent,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout
+    printed = python(section.name, script, *arguments)
     minutes = (time.perf_counter() - started) / 60
     shown = [Path(argument).name if argument.startswith("/") else argument for argument in arguments]
     command = shlex.join(["python", script, *shown])
@@ -92,16 +85,24 @@ def run(section: Section, images: Path | None, vectors: Path | None) -> str:
     return f"```bash\n{command}\n```\n\n{today}, {minutes:.1f} minutes.\n\n```text\n{printed.strip()}\n```\n"
 
 
-def environment() -> dict[str, str]:
-    """Of the scripts."""
-    kept = {name: value for name, value in os.environ.items() if name not in MISLEADING}
-    return kept | {"PYTHONPATH": str(HERE.parent), "OMP_WAIT_POLICY": kept.get("OMP_WAIT_POLICY", "PASSIVE")}
+def python(name: str, *arguments: str) -> str:
+    """What it prints, run with these arguments at the root of the project. Ends everything, by name, if it fails."""
+    environment = {key: value for key, value in os.environ.items() if key not in MISLEADING}
+    environment["PYTHONPATH"] = str(HERE.parent)
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    command = [sys.executable, *arguments]
+    try:
+        return subprocess.run(
+            command, cwd=HERE.parent, env=environment, stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(f"benchmarks: {name} ended with exit code {error.returncode}") from None
 
 
 def embed(images: Path, out: Path) -> None:
     """The vectors that are searched: of an untuned network, which needs no training first."""
-    command = [sys.executable, "-m", "hdhe", "embed", "--model", EMBEDDED_BY, "--images", str(images)]
-    subprocess.run([*command, "--out", str(out)], cwd=HERE.parent, env=environment(), check=True)
+    given = ("--model", EMBEDDED_BY, "--images", str(images), "--out", str(out))
+    python("hdhe embed", "-m", "hdhe", "embed", *given)
 
 
 def sections_of(text: str) -> dict[str, str]:
@@ -148,12 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         images = options.images and options.images.resolve()
         for section in chosen:
             print(f"benchmarks: {section.name}", file=sys.stderr, flush=True)
-            try:
-                done[section.title] = run(section, images, vectors)
-            except subprocess.CalledProcessError as error:
-                raise SystemExit(
-                    f"benchmarks: {section.name} ended with exit code {error.returncode}"
-                ) from None
+            done[section.title] = run(section, images, vectors)
             options.out.write_text(page(done))
 
 

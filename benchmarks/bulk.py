@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 from benchmarks.shared.machine import machine
+from retrieval.datasets.folder import images_in
 from retrieval.datasets.sample_catalogue import render
 
 SAID = re.compile(r"busy (\d+) % of ([\d.]+) s")
@@ -66,11 +67,9 @@ def main() -> None:
         if source is None:
             source = folder / "catalogue"
             render(source)
-        photos = sorted(
-            path for path in source.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png")
-        )
+        photos = images_in(source)
         if not photos:
-            raise SystemExit(f"{source}: no photos (.jpg, .jpeg, .png) in it")
+            raise SystemExit(f"{source}: no images in it")
         bytes_each = statistics.mean(photo.stat().st_size for photo in photos) / 1024
         print(
             f"{options.photos:,} photos ({len(photos):,} files of {bytes_each:.0f} KiB on average), ", end=""

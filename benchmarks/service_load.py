@@ -22,7 +22,6 @@ import asyncio
 import itertools
 import math
 import os
-import platform
 import re
 import statistics
 import subprocess
@@ -36,7 +35,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.shared.machine import machine
 from retrieval.bundle import load_bundle
+from retrieval.datasets.folder import images_in
 from retrieval.datasets.sample_catalogue import render
 from retrieval.embedder import Embedder
 from retrieval.gallery import GalleryImage, create_gallery
@@ -270,7 +271,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         source = options.images or render(Path(home) / "images", classes=20)
-        paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+        paths = images_in(source)
         paths = paths[:: max(1, len(paths) // options.items)][: options.items]
         bundle = load_bundle(options.model)
         with create_gallery(Path(home) / "collection", bundle) as gallery:
@@ -280,7 +281,7 @@ def main() -> None:
         size = statistics.mean(map(len, images)) / 1024
         say("queries", f"{len(images)} files of {size:.0f} KiB on average; {stored} items")
         say("model", f"{options.model}, {bundle.preprocessing.pixels} pixels")
-        say("machine", f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+        say("machine", machine("torch", "faiss", "uvicorn", "h11"))
         asyncio.run(
             measure(options, Embedder(bundle, batch_size=options.batch), images, Path(home) / "collection")
         )
