@@ -30,7 +30,11 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 def named_commands() -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
-        for block in re.findall(r"^```\w*\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL):
+        for language, block in re.findall(
+            r"^```(\w*)\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL
+        ):
+            if language == "text":  # what a command printed
+                continue
             joined = block.replace("\\\n", " ")
             found += [(page.name, line) for line in joined.splitlines() if line.startswith("hdhe ")]
     return found
