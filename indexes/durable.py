@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
 def sync(path: Path) -> None:
@@ -13,3 +16,23 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def replacing(path: Path, *, writer: str = "") -> Iterator[IO[bytes]]:
+    """Open a file that takes the place of `path` when the block ends, and is on the disk then.
+
+    Whoever reads `path`, even after a power cut, finds the old content or the new. A block that raises changes
+    nothing; a crash leaves at most a stray `.NAME.tmp`. writer: a name of one's own, where several processes write
+    the same file.
+    """
+    temporary = path.with_name(f".{path.name}.tmp{writer}")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ from typing import IO
 
 import faiss
 
-from indexes.durable import sync
+from indexes.durable import replacing
 from indexes.faiss_index import FaissIndex
 from indexes.index_kinds import KINDS
 from indexes.mapped_payload import DIGEST_BYTES, MappedPayload
@@ -68,28 +68,20 @@ class IndexHeader:
 
 def write_index_file(path: Path, header: IndexHeader, index: FaissIndex) -> None:
     """Write, replacing what is there, so that a crash leaves one or the other. Raises OSError."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("wb") as file:
-            # Payload length and checksum have a fixed width, so that they can be filled in afterwards.
-            file.write(_encoded(replace(header, indexes=0), 0, bytes(DIGEST_BYTES)))
-            digest, length = hashlib.blake2b(digest_size=DIGEST_BYTES), 0
+    with replacing(path) as file:
+        # Payload length and checksum have a fixed width, so that they can be filled in afterwards.
+        file.write(_encoded(replace(header, indexes=0), 0, bytes(DIGEST_BYTES)))
+        digest, length = hashlib.blake2b(digest_size=DIGEST_BYTES), 0
 
-            def write(data: bytes) -> int:
-                nonlocal length
-                digest.update(data)
-                length += len(data)
-                return file.write(data)
+        def write(data: bytes) -> int:
+            nonlocal length
+            digest.update(data)
+            length += len(data)
+            return file.write(data)
 
-            indexes = index.write(faiss.PyCallbackIOWriter(write, _CHUNK))
-            file.seek(0)
-            file.write(_encoded(replace(header, indexes=indexes), length, digest.digest()))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+        indexes = index.write(faiss.PyCallbackIOWriter(write, _CHUNK))
+        file.seek(0)
+        file.write(_encoded(replace(header, indexes=indexes), length, digest.digest()))
 
 
 def copy_index_file(source: Path, target: Path, collection: str) -> None:

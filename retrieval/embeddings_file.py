@@ -15,7 +15,6 @@ crash leaves the old file or the new one, and at worst a stray `.NAME.tmp`.
 
 from __future__ import annotations
 
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.durable import replacing
 from retrieval.errors import DataError
 from retrieval.shards import EmbeddingShards, are_shards
 
@@ -56,16 +56,9 @@ class EmbeddingsFile:
 def write_embeddings(path: Path, content: EmbeddingsFile) -> None:
     """Write the arrays as they are. Raises DataError if the disk refuses."""
     arrays = {name: array for name, array in vars(content).items() if array is not None}
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        try:
-            with temporary.open("wb") as file:
-                np.savez(file, allow_pickle=False, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as file:
+            np.savez(file, allow_pickle=False, **arrays)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}; choose another place") from error
 

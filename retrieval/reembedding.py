@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from indexes import CollectionError, Item, LocalCollection, NewItem, UnknownItemError
 from indexes.collection_reading import CollectionReading
-from retrieval.durable import sync
+from retrieval.durable import replacing
 from retrieval.embedder import Embedder
 from retrieval.errors import ImageError
 from retrieval.gallery import UPSERT_BATCH, Gallery
@@ -185,10 +184,5 @@ def _same_picture(first: bytes, second: bytes) -> bool:
 
 
 def _write_origin(target: Path, source: CollectionReading, sequence: int) -> None:
-    temporary = target / f"{ORIGIN_NAME}.tmp"
-    with temporary.open("w") as file:
-        json.dump({"collection": source.name, "sequence": sequence}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(target / ORIGIN_NAME)
-    sync(target)
+    with replacing(target / ORIGIN_NAME) as file:
+        file.write(json.dumps({"collection": source.name, "sequence": sequence}).encode())

@@ -14,14 +14,13 @@ Each file is written beside its place, synced and renamed, so a crash leaves the
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
-from retrieval.durable import sync
+from retrieval.durable import replacing
 from retrieval.errors import UserError
 from training.recipe_file import dump_recipe, first_difference, load_recipe_of
 from training.sections.section import RunSection
@@ -118,19 +117,11 @@ class RunFolder:
 
 def write_whole(path: Path, text: str) -> None:
     """Replace a text file at once: whoever reads it, even after a power cut, sees the old or the new content."""
-    beside = path.with_name(f".{path.name}.tmp")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    sync(path.parent)
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 def write_weights(path: Path, weights: dict[str, Tensor]) -> None:
     """Replace a safetensors file at once."""
-    beside = path.with_name(f".{path.name}.tmp")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, beside)
-    sync(beside)
-    beside.replace(path)
-    sync(path.parent)
+    with replacing(path) as file:
+        file.write(save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}))

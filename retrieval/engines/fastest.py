@@ -13,7 +13,6 @@ import os
 import platform
 import statistics
 import time
-from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from retrieval.bundle import Bundle
-from retrieval.durable import sync
+from retrieval.durable import replacing
 from retrieval.engines import quiet_imports
 from retrieval.engines.agreement import LEAST_COSINE, cosines, sample_images
 from retrieval.engines.engine import Engine, make_engine
@@ -127,12 +126,8 @@ def _remembered(bundle: Bundle, conditions: dict[str, Any]) -> str | None:
 def _remember(bundle: Bundle, document: dict[str, Any]) -> None:
     if bundle.folder is None:
         return
-    temporary = bundle.folder / f".{FILE}-{os.getpid()}"
     try:
-        temporary.write_text(json.dumps(document, indent=2) + "\n")
-        sync(temporary)
-        temporary.replace(bundle.folder / FILE)
+        with replacing(bundle.folder / FILE, writer=f"-{os.getpid()}") as file:
+            file.write(json.dumps(document, indent=2).encode() + b"\n")
     except OSError as error:
         logger.info("%s cannot be kept (%s); the engines are measured again next time", FILE, error)
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.durable import sync
+from retrieval.durable import replacing
 from retrieval.errors import DataError
 
 Attributes = Mapping[str, str | int | float | bool | None]
@@ -61,15 +61,10 @@ def write_shard(path: Path, shard: Shard, *, thumbnails: bool) -> None:
         files = [thumbnail or b"" for thumbnail in shard.thumbnails]
         arrays["thumbnails"] = np.frombuffer(b"".join(files), np.uint8)
         arrays["thumbnail_ends"] = np.cumsum([len(file) for file in files], dtype=np.int64)
-    temporary = temporary_of(path)
     try:
         try:
-            with temporary.open("wb") as file:
+            with replacing(path, writer=this_process()) as file:
                 np.savez(file, allow_pickle=False, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            sync(path.parent)
         finally:
             for stray in path.parent.glob(f".{path.name}.tmp-*"):
                 stray.unlink(missing_ok=True)
@@ -96,9 +91,9 @@ def damaged(path: Path, why: str) -> DataError:
     return DataError(f"{path} is damaged ({why}); delete it and give the same `hdhe embed` command again")
 
 
-def temporary_of(path: Path) -> Path:
-    """A name beside a file that no other process takes, on this machine or another."""
-    return path.with_name(f".{path.name}.tmp-{socket.gethostname()}-{os.getpid()}")
+def this_process() -> str:
+    """The end of a file name that no other process takes, on this machine or another."""
+    return f"-{socket.gethostname()}-{os.getpid()}"
 
 
 def _shard(arrays: Mapping[str, NDArray[Any]]) -> Shard:

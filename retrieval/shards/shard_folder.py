@@ -11,7 +11,7 @@ from pathlib import Path
 
 from retrieval.durable import sync
 from retrieval.errors import DataError
-from retrieval.shards.shard_file import Shard, damaged, read_shard, temporary_of, write_shard
+from retrieval.shards.shard_file import Shard, damaged, read_shard, this_process, write_shard
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
@@ -161,7 +161,7 @@ def _short(value: object) -> str:
 
 def _write_first(path: Path, text: str) -> None:
     """Write a file that several processes may want to be the first to write; the first one's stays."""
-    temporary = temporary_of(path)
+    temporary = path.with_name(f".{path.name}.tmp{this_process()}")
     try:
         temporary.write_text(text)
         sync(temporary)
