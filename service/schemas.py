@@ -174,7 +174,11 @@ class RecallAnswer(BaseModel):
 
 
 class ModelBody(BaseModel):
-    """A model. pixels: side of its input; mirror: whether it adds the mirrored image's embedding."""
+    """A model.
+
+    pixels: side of its input; mirror: whether it adds the mirrored image's embedding; engine: what runs it, and in
+    which precision.
+    """
 
     fingerprint: str
     backbone: str
@@ -183,6 +187,7 @@ class ModelBody(BaseModel):
     pixels: int
     mirror: bool
     pretraining: str
+    engine: str
 
 
 class ModelAnswer(ModelBody):

@@ -16,6 +16,7 @@ _MODEL = {
     "pixels": 128,
     "mirror": True,
     "pretraining": "ImageNet",
+    "engine": "openvino (bfloat16)",
 }
 _VASE = {"id": "vase-03/004.jpg", "label": "vase-03", "attributes": {"glaze": "moss", "price": 12.5}}
 _ITEM = {**_VASE, "sequence": 241}

@@ -11,7 +11,7 @@ from service.problems import responses
 from service.schemas import HealthAnswer, ModelAnswer, ModelBody, StatsAnswer
 
 if TYPE_CHECKING:
-    from retrieval.bundle import Bundle
+    from retrieval.embedder import Embedder
 
 router = APIRouter(tags=["status"])
 
@@ -20,8 +20,8 @@ router = APIRouter(tags=["status"])
 async def model(backend: ReadyBackend) -> ModelAnswer:
     """The model that filled the collection and embeds what is put into it, and the one that embeds the queries."""
     gallery = backend.gallery
-    queries = None if gallery.query_embedder is None else _described(gallery.query_embedder.bundle)
-    return ModelAnswer(**_described(gallery.embedder.bundle).model_dump(), query_model=queries)
+    queries = None if gallery.query_embedder is None else _described(gallery.query_embedder)
+    return ModelAnswer(**_described(gallery.embedder).model_dump(), query_model=queries)
 
 
 @router.get("/v1/stats", responses=responses(503, 507))
@@ -42,7 +42,8 @@ async def readyz(_: ReadyBackend) -> HealthAnswer:
     return HealthAnswer(status="ready")
 
 
-def _described(bundle: Bundle) -> ModelBody:
+def _described(embedder: Embedder) -> ModelBody:
+    bundle = embedder.bundle
     spec = bundle.network.spec
     return ModelBody(
         fingerprint=bundle.fingerprint,
@@ -52,4 +53,5 @@ def _described(bundle: Bundle) -> ModelBody:
         pixels=bundle.preprocessing.pixels,
         mirror=spec.mirror,
         pretraining=bundle.pretraining,
+        engine=embedder.engine,
     )

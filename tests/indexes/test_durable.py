@@ -9,6 +9,12 @@ import pytest
 from indexes.durable import replacing
 
 
+def half_write(path: Path) -> None:
+    with replacing(path) as file:
+        file.write(b"new")
+        raise ValueError("half written")
+
+
 def test_the_new_content_shows_when_the_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
@@ -23,9 +29,8 @@ def test_the_new_content_shows_when_the_block_ends(tmp_path: Path) -> None:
 def test_a_block_that_raises_leaves_the_old_content_and_no_stray(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    with pytest.raises(ValueError, match="half"), replacing(path) as file:
-        file.write(b"new")
-        raise ValueError("half written")
+    with pytest.raises(ValueError, match="half written"):
+        half_write(path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -31,6 +31,7 @@ class ColourEmbedder:
 
     embedding_size = 4
     fingerprint = FINGERPRINT
+    engine = "mean colours (float32)"
 
     def __init__(self) -> None:
         spec = SimpleNamespace(backbone="colours", heads=(HeadSpec(),), mirror=False)

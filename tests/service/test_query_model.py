@@ -109,6 +109,7 @@ def test_both_models_are_described(asymmetric: TestClient) -> None:
         "pixels": 8,
         "mirror": False,
         "pretraining": "none",
+        "engine": "mean colours (float32)",
     }
     assert asymmetric.get("/v1/stats").json()["model"] == FINGERPRINT
 

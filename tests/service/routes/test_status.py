@@ -20,6 +20,7 @@ def test_the_model_is_described_without_its_recipe(client: TestClient, gallery: 
         "pixels": 16,
         "mirror": False,
         "pretraining": "none",
+        "engine": "mean colours (float32)",
         "query_model": None,
     }
 
