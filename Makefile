@@ -42,11 +42,14 @@ format: $(VENV)/ready
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
 
-test: lint
-	$(RUN)/pytest
+# A process a core, a file to each in turn. The slow tests measure times, so they have the cores to themselves.
+TOGETHER := --numprocesses logical --maxprocesses 8 --dist loadfile
 
-test-all: lint
-	$(RUN)/pytest -m ''
+test: lint
+	$(RUN)/pytest $(TOGETHER)
+
+test-all: test
+	$(RUN)/pytest -m slow
 
 bench: $(VENV)/ready
 	$(RUN)/python -m pip install --quiet --editable '.[bench]'

@@ -33,11 +33,17 @@ def test_json_is_a_list_of_objects_with_the_published_count() -> None:
 
 
 def test_everything_is_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Three of the backbones, to be quick.
-    backbones = ("resnet18", "efficientnet_lite0", "mobilenet_v3_small")
+    # Some of each, to be quick.
+    backbones, presets = ("resnet18", "efficientnet_lite0", "mobilenet_v3_small"), ("single", "hdhe")
     monkeypatch.setattr("retrieval.networks.BACKBONES", backbones)
+    monkeypatch.setattr("retrieval.networks.PRESETS", presets)
     rows = json.loads(run("--json"))
-    assert [(row["backbone"], row["preset"]) for row in rows] == list(product(backbones, PRESETS))
+    assert [(row["backbone"], row["preset"]) for row in rows] == list(product(backbones, presets))
+
+
+def test_every_preset_is_listed_on_one_backbone() -> None:
+    rows = json.loads(run("--json", "--backbone", "resnet18"))
+    assert [(row["backbone"], row["preset"]) for row in rows] == list(product(["resnet18"], PRESETS))
 
 
 def test_one_preset_is_listed_on_every_backbone() -> None:
@@ -45,7 +51,8 @@ def test_one_preset_is_listed_on_every_backbone() -> None:
     assert [(row["backbone"], row["preset"]) for row in rows] == list(product(BACKBONES, ["single"]))
 
 
-def test_the_table_says_what_the_json_says() -> None:
+def test_the_table_says_what_the_json_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retrieval.networks.PRESETS", ("single", "pruned", "hdhe"))
     lines = run("--backbone", "efficientnet_lite0").splitlines()
     rows = json.loads(run("--json", "--backbone", "efficientnet_lite0"))
     assert lines[0].split() == ["preset", "backbone", "parameters", "GMACs", "embedding", "pixels"]

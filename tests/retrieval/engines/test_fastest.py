@@ -97,10 +97,10 @@ def test_a_folder_that_cannot_be_written_is_no_obstacle(
     monkeypatch.setattr(fastest, "make_engine", lambda _, bundle: make_engine("torch", bundle))
     monkeypatch.setattr(fastest, "compare", lambda *_: {"torch": 1.0})
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(fastest, "sync", refuse)
+    monkeypatch.setattr(fastest, "replacing", refuse)
     assert make_engine("auto", bundle).name == "torch"
     assert sorted(path.name for path in bundle.folder.iterdir()) == ["model.json", "weights.safetensors"]
 

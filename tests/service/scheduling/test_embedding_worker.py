@@ -146,7 +146,7 @@ def test_stages_are_measured_apart(
         prepared = await asyncio.gather(*(worker.prepare(picture("red"), Priority.SEARCH) for _ in range(4)))
         assert all(image.decode_ms >= 50 for image in prepared)
         # Two threads: the third and the fourth wait for the first and the second.
-        assert sorted(image.wait_ms for image in prepared)[2] >= 45
+        assert sorted(image.wait_ms for image in prepared)[2] >= 25  # 50, less what their start took
 
     asyncio.run(run())
     worker.close()
