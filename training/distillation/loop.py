@@ -28,6 +28,7 @@ from training.device import check_alike, open_accelerator
 from training.distillation.data import open_parts
 from training.distillation.distiller import Distiller, use_batch_statistics
 from training.distillation.groups import freeze_student, rate_groups_of
+from training.distillation.inheritance import inherit
 from training.distillation.metrics import DistillationMetrics, draw_distillation
 from training.distillation.opening import build_student, build_terms, open_teacher
 from training.distillation.overlap_score import overlap_score
@@ -86,6 +87,8 @@ def distill(
     torch.manual_seed(recipe.seed)
     student = build_student(recipe, len(training.classes))
     network = student.network
+    if recipe.inherit and teacher is not None:
+        report(f"inherited: {100 * inherit(network, teacher.side.network):.0f} % of the student's weights")
     terms = build_terms(recipe, teacher, student, training.classes)
     objective = None
     if isinstance(network, Ensemble):

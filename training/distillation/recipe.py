@@ -49,9 +49,10 @@ Student = Annotated[
 class DistillationRecipe(RunSection):
     """One run of distillation. Without a teacher and terms it trains a classifier by its labels, such as a teacher.
 
-    regression: before anything learns, the linear layer of a student that embeds is fitted to the teacher's embeddings
-    by ridge regression of this strength; null = it starts at random. class_weight: of the loss that sees the labels, in
-    the main stage. loss: that loss, for retrieval; a classifier has cross-entropy.
+    inherit: a student that embeds begins with its teacher's weights wherever both have the same block; its other blocks
+    as `student.weights` says. regression: before anything learns, the linear layer of a student that embeds is fitted
+    to the teacher's embeddings by ridge regression of this strength; null = it starts at random. class_weight: of the
+    loss that sees the labels, in the main stage. loss: that loss, for retrieval; a classifier has cross-entropy.
     """
 
     packaged: ClassVar[Path] = Path(__file__).parent / "recipes"
@@ -62,6 +63,7 @@ class DistillationRecipe(RunSection):
     images: ImagesSection = ImagesSection()
     batch: Annotated[int, Field(ge=2, le=100_000)] = 128
     sampler: SamplerSection = SamplerSection()
+    inherit: bool = False
     regression: Rate | None = None
     class_weight: Factor = 1.0
     loss: LossSection = LossSection()
@@ -97,6 +99,8 @@ class DistillationRecipe(RunSection):
             raise ValueError("teacher has nothing to teach by; give terms, or leave out teacher")
         if self.regression is not None and (self.teacher is None or self.task == "classification"):
             raise ValueError("regression fits a network that embeds to its teacher; leave it out")
+        if self.inherit and (self.teacher is None or self.task == "classification"):
+            raise ValueError("inherit gives a network that embeds its teacher's weights; leave it out")
         if self.class_weight == 0 and not any(term.resolved_weight for term in self.main_terms):
             raise ValueError("class_weight is 0 and the main stage has no terms, so nothing is learned in it")
         return self

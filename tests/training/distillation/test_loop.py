@@ -161,7 +161,7 @@ def test_a_student_for_retrieval_lives_in_its_teachers_space(
     bundle = load_bundle(distill(make_distillation(*overrides, *taught), tmp_path / "student"))
     assert bundle.embeds_for(load_bundle(model).fingerprint)
     assert bundle.scores[-1]["recall"]["1"] <= 1
-    related = [f"teacher.model={model}", "terms=[{method: relations}]"]
+    related = [f"teacher.model={model}", "terms=[{method: relations}]", "inherit=true"]
     other = load_bundle(distill(make_distillation(*overrides, *related), tmp_path / "other"))
     assert not other.embeds_for(load_bundle(model).fingerprint)
 

@@ -75,6 +75,8 @@ def test_stages_come_from_the_rows_unless_said_otherwise(make_distillation: Make
             ],
             "teacher.weights goes with a classifier",
         ),
+        (["inherit=true"], "inherit gives a network that embeds"),
+        ([TEACHER, "terms=[{method: kd}]", "inherit=true"], "inherit gives a network that embeds"),
         (["sampler.images_per_class=2"], "sampler is for retrieval"),
         (["loss.name=margin"], "loss is for retrieval"),
         (["optimiser.stem_factor=0.1"], "a classifier has one rate"),

@@ -1,0 +1,87 @@
+"""What a student has of its teacher: the very tensors, and with all of them the very features."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+import torch
+
+from retrieval.errors import UserError
+from retrieval.networks import Ensemble, EnsembleSpec, HeadSpec, build_ensemble
+from retrieval.networks.classifiers import build_classifier
+from training.distillation.inheritance import inherit
+
+SHORT = HeadSpec(last_block="res4_1", reduction="penultimate+", stride=1)
+LONG = HeadSpec(last_block="res4_2", reduction="penultimate+", stride=1)
+
+
+def network(
+    *heads: HeadSpec, seed: int, backbone: str = "efficientnet_lite0", share: Literal["B2", "B3"] = "B3"
+) -> Ensemble:
+    """With random weights, and the statistics of a few random images in its batch norms."""
+    torch.manual_seed(seed)
+    made = build_ensemble(EnsembleSpec(backbone, share, heads, mirror=False), weights=None)
+    for module in made.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        made.train()(torch.randn(4, 3, 32, 32))
+    return made.eval()
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_student_of_one_of_the_heads_gives_that_heads_feature(number: int) -> None:
+    heads = (LONG, SHORT)
+    teacher, student = network(*heads, seed=1), network(heads[number], seed=2)
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        assert not torch.allclose(student(images)[0], teacher(images)[number])
+        assert inherit(student, teacher) == 1
+        torch.testing.assert_close(student(images)[0], teacher(images)[number], rtol=0, atol=0)
+
+
+def test_blocks_change_places_between_trunk_and_heads() -> None:
+    teacher = network(SHORT, seed=1, share="B2")
+    student = network(SHORT, seed=2, share="B3")
+    images = torch.randn(2, 3, 32, 32)
+    assert inherit(student, teacher) == 1
+    with torch.no_grad():
+        torch.testing.assert_close(student(images)[0], teacher(images)[0], rtol=0, atol=0)
+
+
+def test_what_the_teacher_lacks_stays_and_the_teacher_is_untouched() -> None:
+    teacher, student = network(SHORT, seed=1), network(LONG, seed=2)
+    before = {name: tensor.clone() for name, tensor in student.state_dict().items()}
+    theirs = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
+    assert 0 < inherit(student, teacher) < 1
+    after = student.state_dict()
+    kept = [name for name in after if name.startswith("heads.0.groups.B4.1.")]
+    assert kept
+    for name in kept:
+        assert torch.equal(after[name], before[name])
+    assert torch.equal(after["trunk.stem.conv.weight"], theirs["trunk.stem.conv.weight"])
+    for name, tensor in teacher.state_dict().items():
+        assert torch.equal(tensor, theirs[name])
+
+
+def test_a_linear_layer_of_the_students_own_stays() -> None:
+    teacher = network(HeadSpec(last_block="res4_1", stride=1), seed=1)
+    student = network(HeadSpec(last_block="res4_1", stride=1, reduction="linear", size=8), seed=2)
+    own = {name: value.clone() for name, value in student.named_parameters() if ".reduction." in name}
+    share = inherit(student, teacher)
+    after = dict(student.named_parameters())
+    assert own
+    assert all(torch.equal(after[name], value) for name, value in own.items())
+    left = sum(value.numel() for value in own.values())
+    assert share == pytest.approx(1 - left / sum(value.numel() for value in after.values()))
+
+
+def test_other_kinds_are_refused() -> None:
+    student = network(SHORT, seed=1)
+    with pytest.raises(
+        UserError, match="the student is a efficientnet_lite0 and its teacher a mobilenet_v3_small"
+    ):
+        inherit(student, network(HeadSpec(last_block="res4_1"), seed=1, backbone="mobilenet_v3_small"))
+    with pytest.raises(UserError, match="only a network that embeds"):
+        inherit(student, build_classifier("wrn-10-1", 10, weights=None))

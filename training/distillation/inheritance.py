@@ -1,0 +1,58 @@
+"""A student that begins as a part of its teacher.
+
+A light student is often a piece of the ensemble that teaches it: the same trunk, one of the heads or less of it, at
+fewer pixels. Its blocks then need not start from ImageNet: the teacher's fit them, as DistilBERT starts (Sanh et al.
+2019).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from retrieval.errors import UserError
+from retrieval.networks import Ensemble
+
+
+@torch.no_grad()
+def inherit(student: nn.Module, teacher: nn.Module) -> float:
+    """Fill the student's backbone, in place, with the teacher's weights and batch-norm statistics, and return the share
+    of its parameters that are the teacher's now.
+
+    A block comes from wherever the teacher has it: from its trunk, or from the head that has most of what the student's
+    trunk or head needs, and least beside it. What the teacher lacks, or has in another shape, stays as it is. Raises
+    UserError for networks of different backbones, and for those that do not embed.
+    """
+    if not (isinstance(student, Ensemble) and isinstance(teacher, Ensemble)):
+        raise UserError("only a network that embeds can inherit, from one that embeds; set inherit: false")
+    if student.spec.backbone != teacher.spec.backbone:
+        raise UserError(
+            f"the student is a {student.spec.backbone} and its teacher a {teacher.spec.backbone}, so it can inherit "
+            "nothing; set inherit: false"
+        )
+    trunk, *heads = _backbone_of(teacher)
+    inherited = 0
+    for own in _backbone_of(student):
+        nearest = max(heads, key=lambda head: (len(_common(own, head)), -len(head)))
+        found = _common(own, nearest) | _common(own, trunk)
+        for name, tensor in found.items():
+            own[name].copy_(tensor)
+            inherited += tensor.numel() if isinstance(own[name], nn.Parameter) else 0
+    return inherited / sum(parameter.numel() for parameter in student.parameters())
+
+
+def _backbone_of(network: Ensemble) -> list[dict[str, Tensor]]:
+    """Of the trunk, then of each head: the tensors of stem, blocks and tail by their names in the backbone."""
+    return [
+        {
+            name: tensor
+            for name, tensor in part.state_dict(keep_vars=True).items()
+            if name.startswith(("stem.", "groups.", "tail."))
+        }
+        for part in (network.trunk, *network.heads)
+    ]
+
+
+def _common(own: dict[str, Tensor], other: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those of `other` that fit."""
+    return {name: other[name] for name in own if name in other and other[name].shape == own[name].shape}
