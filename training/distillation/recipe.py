@@ -95,8 +95,8 @@ class DistillationRecipe(RunSection):
     def _something_to_learn_from(self) -> Self:
         if self.terms and self.teacher is None:
             raise ValueError(f"terms need a teacher ({self.terms[0].method} is one); set teacher.model")
-        if self.teacher is not None and not self.terms:
-            raise ValueError("teacher has nothing to teach by; give terms, or leave out teacher")
+        if self.teacher is not None and not self.terms and not self.inherit:
+            raise ValueError("teacher has nothing to teach by; give terms, set inherit, or leave out teacher")
         if self.regression is not None and (self.teacher is None or self.task == "classification"):
             raise ValueError("regression fits a network that embeds to its teacher; leave it out")
         if self.inherit and (self.teacher is None or self.task == "classification"):

@@ -164,6 +164,11 @@ def test_a_student_for_retrieval_lives_in_its_teachers_space(
     related = [f"teacher.model={model}", "terms=[{method: relations}]", "inherit=true"]
     other = load_bundle(distill(make_distillation(*overrides, *related), tmp_path / "other"))
     assert not other.embeds_for(load_bundle(model).fingerprint)
+    # Without terms the teacher gives its weights alone: all but the student's linear layer, which is its own.
+    said: list[str] = []
+    alone = make_distillation(*overrides, f"teacher.model={model}", "inherit=true")
+    distill(alone, tmp_path / "alone", report=said.append)
+    assert "inherited: 9" in said[0]
 
 
 @pytest.mark.parametrize(
