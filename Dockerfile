@@ -1,7 +1,7 @@
 # The service, for a CPU or an NVIDIA GPU. Build: docker compose build. The collection is mounted, not copied in.
 FROM python:3.11-slim-bookworm
 
-# OMP_WAIT_POLICY is read by the OpenMP runtimes when they are loaded; see docs/architecture.md, "Threads".
+# OMP_WAIT_POLICY is read by the OpenMP runtimes when they are loaded; see docs/architecture.md, "Threads and memory".
 ENV OMP_WAIT_POLICY=PASSIVE \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-# Read by the OpenMP runtimes when they are loaded; see docs/architecture.md, "Threads".
+# Read by the OpenMP runtimes when they are loaded; see docs/architecture.md, "Threads and memory".
 export OMP_WAIT_POLICY ?= PASSIVE
 
 DEMO_OPTIONS := $(if $(IMAGES),--images "$(IMAGES)") $(if $(PORT),--port $(PORT))

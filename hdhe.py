@@ -19,6 +19,7 @@ import retrieval.commands
 import service.commands
 import training.commands
 from indexes.errors import UserError
+from retrieval.allocator import keep_freed_memory
 from retrieval.processes import let_others_speak
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ service.commands.register(app)
 
 def main() -> None:
     """Run one command. Exit code 2 for a user's mistake, 1 for a failure, each with one line on stderr."""
+    keep_freed_memory()
     threads = os.environ.get("HDHE_THREADS", "1")
     if not threads.isdecimal() or int(threads) < 1:
         _stop(f"HDHE_THREADS must be a number of threads, 1 or more; got {threads!r}", 2)

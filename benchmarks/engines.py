@@ -11,7 +11,8 @@
 
 Weights are random: what they are changes no time. The contenders take turns, every other round backwards, and the first
 round warms up; the tables show medians over rounds, and of ratios the median and range of those within a round. All use
-as many threads as torch (HDHE_THREADS or OMP_NUM_THREADS). On a machine that does other work too, look at no figure.
+as many threads as torch (HDHE_THREADS or OMP_NUM_THREADS), and memory as the front door does (docs/architecture.md). On
+a machine that does other work too, look at no figure.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.shared.machine import machine
+from retrieval.allocator import keep_freed_memory
 from retrieval.bundle import Bundle, load_bundle, save_bundle
 from retrieval.datasets.pottery import design_vase, photograph
 from retrieval.embedder import Embedder
@@ -150,6 +152,7 @@ def jpeg_photos(count: int, side: int) -> Iterator[bytes]:
 
 def main() -> None:
     """Make the models, take turns, print."""
+    keep_freed_memory()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

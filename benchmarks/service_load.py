@@ -36,6 +36,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.shared.machine import machine
+from retrieval.allocator import keep_freed_memory
 from retrieval.bundle import load_bundle
 from retrieval.datasets.folder import images_in
 from retrieval.datasets.sample_catalogue import render
@@ -269,6 +270,7 @@ def main() -> None:
     )
     parser.add_argument("--times", type=float, default=10, help="overload, in multiples of the throughput")
     options = parser.parse_args()
+    keep_freed_memory()
     with tempfile.TemporaryDirectory() as home:
         source = options.images or render(Path(home) / "images", classes=20)
         paths = images_in(source)

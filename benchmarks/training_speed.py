@@ -6,8 +6,9 @@
 The bare loop is what one would write by hand: images in memory as uint8, a random mirror, forward, sum of the heads'
 cross-entropies, backward, step of SGD with momentum. Nothing is logged, saved, seeded or checked, and the loss is read
 once an epoch. Ours does all of what `docs/training.md` says, with its images in memory as well. They take turns, so
-that whatever else the machine does falls on both; the table shows medians, and the ratio within each round with its
-range.
+that whatever else the machine does falls on both, and both use memory as the front door does (docs/architecture.md).
+The table shows medians, and the ratio within each round with its range.
+
 Both are counted from their first step to their last: what happens before (decoding into memory) and between epochs
 (checkpoints, curves) is told apart in the last line. The first epoch of each run warms up and is left out.
 """
@@ -27,6 +28,7 @@ from PIL import Image
 from torch.nn.functional import cross_entropy
 
 from benchmarks.shared.machine import machine
+from retrieval.allocator import keep_freed_memory
 from retrieval.networks import build_ensemble
 from retrieval.transforms import Preprocessing
 from training.batches import ImageSource
@@ -135,6 +137,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.epochs < 2 or options.images < options.batch:
         parser.error("give --epochs 2 or more, and at least as many images as a batch")
+    keep_freed_memory()
     rows: list[tuple[float, float, float]] = []
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)

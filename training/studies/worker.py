@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from retrieval.allocator import keep_freed_memory
 from retrieval.errors import UserError
 from training.failure import TrainingFailedError
 from training.run_folder import RunFolder, write_whole
@@ -30,6 +31,7 @@ from training.studies.together import score_together
 
 def main() -> int:
     """Do the task on stdin."""
+    keep_freed_memory()
     task = json.loads(sys.stdin.readline())
     threading.Thread(target=_leave_with_the_study, daemon=True).start()
     torch.set_num_threads(task["threads"])
