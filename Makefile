@@ -53,7 +53,7 @@ test-all: test
 
 bench: $(VENV)/ready
 	$(RUN)/python -m pip install --quiet --editable '.[bench]'
-	$(RUN)/python -m benchmarks $(ONLY) $(if $(IMAGES),--images "$(IMAGES)")
+	$(RUN)/python -m benchmarks $(ONLY) $(if $(IMAGES),--images "$(IMAGES)") $(if $(OML),--oml "$(OML)")
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

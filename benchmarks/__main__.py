@@ -1,11 +1,13 @@
 """All benchmarks, one after the other, and what they print as docs/benchmarks.md.
 
-    python -m benchmarks [NAME...] [--images DIR] [--out FILE]          or: make bench [ONLY="NAME..."] [IMAGES=DIR]
+    python -m benchmarks [NAME...] [--images DIR] [--oml PYTHON] [--out FILE]
+    make bench [ONLY="NAME..."] [IMAGES=DIR] [OML=PYTHON]
 
 Each is a script of its own (`python benchmarks/NAME.py --help`) and runs in a process of its own. With names only these
 run; the sections of the others stay as they are. With a folder of photos these are what is embedded, uploaded and
 searched; without one, made-up vectors and the sample catalogue stand in. A section is written as soon as its script has
-ended, so that an interrupted run loses one section at most. On a machine that does other work too, look at no figure.
+ended, so that an interrupted run loses one section at most. --oml is what `benchmarks/recall.py`
+asks for. On a machine that does other work too, look at no figure.
 """
 
 from __future__ import annotations
@@ -37,13 +39,16 @@ EMBEDDED_BY = "single:efficientnet_lite0@128"
 
 @dataclass(frozen=True)
 class Section:
-    """One script with its arguments. photos, vectors: its option for the folder of photos, or for their embeddings."""
+    """One script with its arguments. photos, vectors, oml: its option for the folder of photos, for their embeddings,
+    and for the interpreter that has open-metric-learning.
+    """
 
     name: str
     title: str
     arguments: tuple[str, ...] = ()
     photos: str | None = None
     vectors: str | None = None
+    oml: str | None = None
 
     @property
     def script(self) -> str:
@@ -58,7 +63,8 @@ SECTIONS = (
         "Engines: EfficientNet-Lite0",
         ("--backbone", "efficientnet_lite0", "--pixels", "128"),
     ),
-    Section("recall", "Exact Recall@K", ("--pml",)),
+    Section("recall", "Exact Recall@K"),
+    Section("recall:libraries", "Exact Recall@K by other libraries", ("--pml", "--rounds", "1"), oml="--oml"),
     Section("search", "Search at 60,000", vectors="--embeddings"),
     Section("collection_overhead", "What a collection adds to FAISS", vectors="--embeddings"),
     Section("growth", "From 10,000 to 1,000,000 items", vectors="--embeddings"),
@@ -68,13 +74,15 @@ SECTIONS = (
 )
 
 
-def run(section: Section, images: Path | None, vectors: Path | None) -> str:
+def run(section: Section, images: Path | None, vectors: Path | None, oml: Path | None) -> str:
     """The section's text."""
     arguments = list(section.arguments)
     if section.photos and images:
         arguments += [section.photos, str(images)]
     if section.vectors and vectors:
         arguments += [section.vectors, str(vectors)]
+    if section.oml and oml:
+        arguments += [section.oml, str(oml)]
     script = f"benchmarks/{section.script}.py"
     started = time.perf_counter()
     printed = python(section.name, script, *arguments)
@@ -131,6 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = [section.name for section in SECTIONS]
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; all by default")
     parser.add_argument("--images", type=Path, help="a folder of photos")
+    parser.add_argument("--oml", type=Path, metavar="PYTHON", help="an interpreter with open-metric-learning")
     parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "benchmarks.md")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in names]
@@ -138,6 +147,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"there is no benchmark {unknown[0]!r}; choose among {', '.join(names)}")
     if options.images is not None and not options.images.is_dir():
         parser.error(f"{options.images} is not a folder")
+    if options.oml is not None and not options.oml.is_file():
+        parser.error(f"{options.oml} is not an interpreter")
 
     chosen = [section for section in SECTIONS if section.name in (options.names or names)]
     done = sections_of(options.out.read_text()) if options.out.exists() else {}
@@ -147,9 +158,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             vectors = Path(home) / f"{options.images.name}.npz"
             embed(options.images.resolve(), vectors)
         images = options.images and options.images.resolve()
+        # Not resolved: the link is what tells an interpreter which environment it is of.
+        oml = options.oml and options.oml.absolute()
         for section in chosen:
             print(f"benchmarks: {section.name}", file=sys.stderr, flush=True)
-            done[section.title] = run(section, images, vectors)
+            done[section.title] = run(section, images, vectors, oml)
             options.out.write_text(page(done))
 
 

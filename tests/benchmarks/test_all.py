@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -63,6 +64,16 @@ def test_photos_are_embedded_once_and_given_to_those_that_take_them(
     assert str(tmp_path) not in (tmp_path / "b.md").read_text()
 
 
+def test_another_environment_is_named_by_its_own_link(ran: list[list[str]], tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.symlink_to(sys.executable)
+    benchmarks.main(["recall", "recall:libraries", "--oml", str(python), "--out", str(tmp_path / "b.md")])
+    alone, libraries = ran
+    assert "--oml" not in alone
+    assert libraries[libraries.index("--oml") + 1] == str(python)
+    assert str(tmp_path) not in (tmp_path / "b.md").read_text()
+
+
 def test_a_script_that_fails_leaves_what_was_measured_before(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -84,6 +95,7 @@ def test_a_script_that_fails_leaves_what_was_measured_before(
     [
         (["speed"], "there is no benchmark 'speed'; choose among engines"),
         (["--images", "nowhere"], "nowhere is not"),
+        (["--oml", "nowhere"], "nowhere is not an interpreter"),
     ],
 )
 def test_a_mistake_is_told(capsys: pytest.CaptureFixture[str], arguments: list[str], says: str) -> None:
