@@ -48,6 +48,9 @@ def evaluate(
             "--mirror/--no-mirror", help="Add the mirrored image's embedding; as a model says by default."
         ),
     ] = None,
+    pixels: Annotated[
+        int | None, typer.Option(help="Side of the images that --model sees; as it says by default.")
+    ] = None,
     engine: EngineOption = "torch",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
@@ -56,13 +59,13 @@ def evaluate(
     if embeddings is not None:
         for name, value in {
             "--model": model, "--query-model": query_model, "--data": data, "--split": split, "--root": root,
-            "--mirror": mirror, "--engine": engine if engine != "torch" else None,
+            "--mirror": mirror, "--pixels": pixels, "--engine": engine if engine != "torch" else None,
         }.items():  # fmt: skip
             if value is not None:
                 raise UserError(f"{name} does not go with --embeddings, which already holds the vectors")
         about, report = _score_file(embeddings, ks)
     elif model is not None and data is not None:
-        about, report = _score_model(model, query_model, data, split, root, ks, mirror, engine)
+        about, report = _score_model(model, query_model, data, split, root, ks, mirror, pixels, engine)
     else:
         raise UserError("give --model and --data, or --embeddings")
     if as_json:
@@ -120,6 +123,7 @@ def _score_model(
     root: Path | None,
     ks: tuple[int, ...] | None,
     mirror: bool | None,
+    pixels: int | None,
     engine: str,
 ) -> tuple[dict[str, Any], RecallReport]:
     from retrieval.bundle import load_bundle
@@ -139,6 +143,8 @@ def _score_model(
         for changed in (bundle, queries):
             if changed is not None:
                 changed.network.spec = replace(changed.network.spec, mirror=mirror)
+    if pixels is not None:
+        bundle = _at_pixels(bundle, pixels, engine)
     scored = score(dataset, bundle, query_model=queries, engine=engine, split=split, ks=ks, report=report)
     about = {
         "model": model,
@@ -155,6 +161,18 @@ def _score_model(
         asked = {"model": query_model, "fingerprint": queries.fingerprint, **_facts(queries)}
         about |= {f"query_{key}": value for key, value in asked.items()}
     return about, scored.report
+
+
+def _at_pixels(bundle: Bundle, pixels: int, engine: str) -> Bundle:
+    """The model for images of another size, resized and cut in the same proportion."""
+    if not engine.startswith("torch"):
+        raise UserError(f"--pixels goes with --engine torch; {engine} runs an export, which is of one size")
+    own = bundle.preprocessing
+    resize = None if own.resize is None else round(own.resize * pixels / own.pixels)
+    try:
+        return replace(bundle, preprocessing=replace(own, pixels=pixels, resize=resize))
+    except ValueError as error:
+        raise UserError(f"--pixels: {error}") from None
 
 
 def _facts(bundle: Bundle) -> dict[str, Any]:

@@ -8,9 +8,12 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+from retrieval.bundle import save_bundle
 from retrieval.commands.evaluate import evaluate, parse_ks
 from retrieval.errors import UserError
+from retrieval.networks import build_ensemble, preset_spec
 from retrieval.recall import leave_one_out
+from retrieval.transforms import Preprocessing
 from tests.retrieval.students import write_model
 
 app = typer.Typer()
@@ -97,6 +100,7 @@ def test_default_ks_are_those_a_small_gallery_allows(tmp_path: Path) -> None:
         (["--k", "1,x"], "whole numbers"),
         (["--model", "single:efficientnet_lite0"], "--model does not go with"),
         (["--query-model", "student"], "--query-model does not go with"),
+        (["--pixels", "64"], "--pixels does not go with"),
     ],
 )
 def test_refuses_options_that_make_no_sense(file: Path, arguments: list[str], message: str) -> None:
@@ -135,6 +139,36 @@ def test_mirror_changes_the_embedding(images: Path) -> None:
     arguments = ("--model", "single:efficientnet_lite0@64", "--data", images, "--split", "validation")
     answers = [run_json(*arguments, "--k", "1", flag) for flag in ("--mirror", "--no-mirror")]
     assert [answer["mirror"] for answer in answers] == [True, False]
+
+
+def test_pixels_are_those_of_the_network_that_was_named_so(images: Path) -> None:
+    arguments = ("--data", images, "--split", "validation", "--k", "1")
+    at_64 = run_json("--model", "single:efficientnet_lite0@64", *arguments)
+    shrunk = run_json("--model", "single:efficientnet_lite0@96", "--pixels", 64, *arguments)
+    assert {key: shrunk[key] for key in ("pixels", "recall", "map_at_r")} == {
+        key: at_64[key] for key in ("pixels", "recall", "map_at_r")
+    }
+
+
+def test_what_is_cut_off_at_other_pixels_is_the_same_share(images: Path, tmp_path: Path) -> None:
+    network = build_ensemble(preset_spec("single", "efficientnet_lite0"), weights=None)
+    for name, cut in {"small": Preprocessing(32, 40), "large": Preprocessing(64, 80)}.items():
+        save_bundle(tmp_path / name, network, cut, recipe={}, scores=[], pretraining="none")
+    large = run_json("--model", tmp_path / "large", "--data", images, "--k", "1")
+    grown = run_json("--model", tmp_path / "small", "--data", images, "--k", "1", "--pixels", 64)
+    assert (grown["recall"], grown["map_at_r"]) == (large["recall"], large["map_at_r"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--pixels", "0"], "--pixels: pixels must be between 1 and 4096; got 0"),
+        (["--pixels", "64", "--engine", "onnx"], "--pixels goes with --engine torch"),
+    ],
+)
+def test_refuses_pixels_that_cannot_be(images: Path, arguments: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        run("--model", "single:efficientnet_lite0@64", "--data", images, *arguments)
 
 
 def test_queries_by_a_student(images: Path, tmp_path: Path) -> None:
