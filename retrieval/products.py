@@ -47,8 +47,8 @@ class FastProduct:
         self._centre = gallery.mean(dim=0)
         self._gallery = torch.empty(gallery.shape, dtype=dtype)
         # Results are written over those of the call before: fresh memory of this size costs as much as the product.
-        self._products = torch.empty((0, len(gallery)), dtype=dtype)
-        self._widened = torch.empty((0, len(gallery)), dtype=torch.float32)
+        self._products = torch.empty(0, dtype=dtype)
+        self._widened = torch.empty(0, dtype=torch.float32)
         self._norm = self._rounding = 0.0
         for start in range(0, len(gallery), COLUMNS):
             centred = gallery[start : start + COLUMNS].double() - self._centre.double()
@@ -57,36 +57,57 @@ class FastProduct:
             self._norm = max(self._norm, float(norms(centred).max()))
             self._rounding = max(self._rounding, float(norms(centred - rounded.double()).max()))
 
-    def __call__(self, query: Tensor) -> tuple[Float32, Float64, Float64]:
-        """float32[b, d] -> products float32[b, n]; for each query how far they may be off, float64[b], and what must
-        be added to them to get similarities, float64[b]. The products are valid until the next call.
-
-        In bfloat16 the products are rounded once more, see `width`.
+    def products(self, query: Tensor, first: int = 0) -> tuple[Float32, Float64]:
+        """float32[b, d] -> products float32[b, n - first] with the gallery from `first` on, and what must be added to
+        each query's to get similarities, float64[b]. The products are valid until the next call.
         """
         shift = (query.double() @ self._centre.double()).numpy()
-        count, size = query.shape
-        if len(self._widened) < count:
-            self._widened = torch.empty((count, len(self._gallery)), dtype=torch.float32)
+        gallery = self._gallery[first:]
+        shape = len(query), len(gallery)
+        room = shape[0] * shape[1]
+        if len(self._widened) < room:
+            self._widened = torch.empty(room, dtype=torch.float32)
             self._products = torch.empty_like(self._widened, dtype=self.dtype)
+        out = self._widened[:room].view(shape)
         if self.dtype == torch.float32:
             # NumPy's float32 product is one whatever torch was told about the precision of its own.
-            products = np.matmul(query.numpy(), self._gallery.numpy().T, out=self._widened[:count].numpy())
+            products = np.matmul(query.numpy(), gallery.numpy().T, out=out.numpy())
+        else:
+            narrow = self._products[:room].view(shape)
+            torch.mm(query.to(self.dtype), gallery.T, out=narrow)
+            products = out.copy_(narrow).numpy()
+        return products, shift
+
+    def errors(self, query: Tensor) -> Float64:
+        """How far the products of each query may be off, float64[b]. In bfloat16 they are rounded once more, see
+        `width`.
+        """
+        size = query.shape[1]
+        if self.dtype == torch.float32:
             # Any order of d float32 additions errs by less than d units of 2^-24, relative to the norms' product.
             lengths = norms(query)
             error = (size + 8) * 2.0**-24 * lengths * (self._norm + self._rounding) + lengths * self._rounding
         else:
-            rounded = query.to(self.dtype)
-            torch.mm(rounded, self._gallery.T, out=self._products[:count])
-            products = self._widened[:count].copy_(self._products[:count]).numpy()
             # Cauchy-Schwarz on what rounding took from either side, and the float32 sum with a factor of two for
             # instructions that round less carefully.
+            rounded = query.to(self.dtype)
             lengths = norms(rounded.float())
             error = norms(query - rounded.float()) * self._norm + lengths * self._rounding
             error += (size + 8) * 2.0**-23 * lengths * (self._norm + self._rounding)
         # The constant covers what is flushed to zero as too small for a float32.
-        return products, (error * 1.001 + 1e-30).numpy(), shift
+        widened: Float64 = (error * 1.001 + 1e-30).numpy()
+        return widened
 
-    def width(self, product: Float64, error: float) -> Float64:
+    def greatest_width(self, queries: Tensor) -> float:
+        """The `width` that holds for every product of these queries, float32[b, d], with the gallery."""
+        greatest = 0.0
+        for start in range(0, len(queries), COLUMNS):
+            part = queries[start : start + COLUMNS]
+            products = norms(part).numpy() * (self._norm + self._rounding)
+            greatest = max(greatest, float(self.width(products, self.errors(part)).max()))
+        return greatest
+
+    def width(self, product: Float64, error: Float64 | float) -> Float64:
         """How far from an exact product an approximate one must lie to be certainly on that side of it.
 
         Rounding is monotone, so it widens the error by half a unit in the last place at the boundary: 8 significant

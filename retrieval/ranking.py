@@ -117,7 +117,7 @@ def rank_positives(
         for start in range(0, len(by_label), step):
             rows = by_label[start : start + step]
             block = torch.from_numpy(query[rows])
-            products, errors, shifts = fast(block)
+            (products, shifts), errors = fast.products(block), fast.errors(block)
             queries = _with_positives(
                 rows, block, vectors, order, first, last, own, errors, shifts, greatest, k
             )

@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import UserError
-from retrieval.ranking import rank_positives
+from retrieval.mutual_ranking import rank_each_other
+from retrieval.ranking import Ranked, rank_positives
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
@@ -64,14 +65,14 @@ def recall_at_k(
     self_index: Int64 | None,
     protocol: str = QUERY_GALLERY,
     chunk_bytes: int = CHUNK_BYTES,
-    go_on: Callable[[], None] | None = None,
+    go_on: Callable[[], None] = lambda: None,
 ) -> RecallReport:
     """Score queries against a gallery.
 
     query: float32[q, d]; gallery: float32[n, d]; labels: int64[q], int64[n]. Rows are compared as they are: normalise
     them first for the cosine. self_index: int64[q], where the query itself lies in the gallery, or -1; None: nowhere.
     chunk_bytes: bound on the similarities held at a time (about 0.7 MB per 60,000 gallery items at the least).
-    go_on: called after each query; what it raises gives up.
+    go_on: called now and then; what it raises gives up.
     Raises UserError if a K exceeds the gallery or no query has a positive; ValueError for arrays that do not fit.
     """
     started = time.perf_counter()
@@ -80,28 +81,34 @@ def recall_at_k(
     _check_arrays(query, query_labels, gallery, gallery_labels, own)
     wanted = check_ks(ks, len(gallery) - bool((own >= 0).any()))
 
-    best: list[int] = []
-    precisions: list[float] = []
-    average_precisions: list[float] = []
-    for ranked in rank_positives(
-        query, query_labels, gallery, gallery_labels, own, k=wanted[-1], chunk_bytes=chunk_bytes
-    ):
-        if go_on is not None:
-            go_on()
-        positives = len(ranked.before)
-        number = np.arange(1, positives + 1)
-        rank = number + ranked.before
-        within = rank <= positives
-        best.append(int(ranked.before[0]))
-        precisions.append(int(within.sum()) / positives)
-        average_precisions.append(float((number[within] / rank[within]).sum()) / positives)
-    scored = len(best)
+    everyone: Iterable[Ranked] | None = None
+    if query is gallery and np.array_equal(own, np.arange(len(gallery))):
+        everyone = rank_each_other(
+            gallery, gallery_labels, k=wanted[-1], chunk_bytes=chunk_bytes, go_on=go_on
+        )
+    if everyone is None:
+        everyone = rank_positives(
+            query, query_labels, gallery, gallery_labels, own, k=wanted[-1], chunk_bytes=chunk_bytes
+        )
+    befores = []
+    for ranked in everyone:
+        go_on()
+        befores.append(ranked.before)
+    scored = len(befores)
     if scored == 0:
         raise UserError(
             f"none of the {len(query)} queries has another item of its class in the gallery, so there is "
             "nothing to find; give at least one class with two items"
         )
-    before_best = np.array(best)
+    positives = np.array([len(before) for before in befores])
+    starts = np.cumsum(positives) - positives
+    before = np.concatenate(befores)
+    number = np.arange(len(before)) - np.repeat(starts, positives) + 1
+    rank = number + before
+    within = rank <= np.repeat(positives, positives)
+    precisions = np.add.reduceat(within, starts, dtype=np.int64) / positives
+    average_precisions = np.add.reduceat(np.where(within, number / rank, 0.0), starts) / positives
+    before_best = before[starts]
     hits = {k: int((before_best < k).sum()) for k in wanted}
     return RecallReport(
         protocol=protocol,
@@ -123,7 +130,7 @@ def leave_one_out(
     ks: Iterable[int],
     *,
     chunk_bytes: int = CHUNK_BYTES,
-    go_on: Callable[[], None] | None = None,
+    go_on: Callable[[], None] = lambda: None,
 ) -> RecallReport:
     """Score every item as a query against all others. embeddings: float32[n, d]; labels: int64[n].
 

@@ -17,17 +17,18 @@ from safetensors.torch import load_file
 from retrieval.bundle import save_bundle
 from retrieval.errors import UserError
 from retrieval.networks import build_ensemble
-from retrieval.progress import say_nothing, track
+from retrieval.progress import say_nothing
 from retrieval.transforms import Preprocessing
 from training.augmentation import augment
 from training.auto_lr.search import RateSearch
 from training.averaging import WeightAverage
-from training.batch_part import BatchPart, check_divides
-from training.batches import ImageSource, step_seed
+from training.batch_part import check_divides
+from training.batches import ImageSource
 from training.checkpoint import Progress, load_checkpoint, save_checkpoint, save_is_due
 from training.curves import draw_curves
 from training.data import digest, open_subsets
 from training.device import check_alike, open_accelerator
+from training.epoch_batches import epoch_batches
 from training.failure import LearningRate, check_finite, failed, is_finite
 from training.freezing import freeze, frozen_parts, hold, norms, only_new_layers
 from training.layer_rates import block_rates, rate_groups
@@ -38,7 +39,6 @@ from training.pruning import choose_pruning, pruned_recipe
 from training.recipe import Recipe
 from training.run_folder import RunFolder, write_weights
 from training.sampling.check import check_sampling
-from training.sampling.order import batch_order
 from training.schedule import rate_factor
 from training.synced_norms import synchronise_norms
 from training.validation import pretraining, validate
@@ -94,7 +94,6 @@ def train(
             workers=threads,
             label="validation images",
         )
-    labels = torch.from_numpy(training.labels)
 
     # Model and optimiser
     model = build_learner(recipe, network, len(training.classes))
@@ -153,31 +152,28 @@ def train(
             trial.start()
         if model.signatures is not None and progress.step == 0:
             model.signatures.start_epoch()
-        batches = batch_order(
-            recipe.sampler,
+        batches = epoch_batches(
+            images,
             training.labels,
-            recipe.batch,
-            model.signatures,
+            accelerator,
+            batch=recipe.batch,
+            sampler=recipe.sampler,
             seed=recipe.seed,
             epoch=epoch,
-            least=max(2, processes),
+            epochs=epochs,
+            done=progress.step,
+            signatures=model.signatures,
         )
-        parts = [BatchPart.of(len(batch), accelerator.process_index, processes) for batch in batches]
-        own = [batch[part.own] for batch, part in zip(batches, parts, strict=True)]
-        coming = zip(range(progress.step, len(batches)), images.batches(own[progress.step :]), strict=True)
-        left, label = len(batches) - progress.step, f"epoch {epoch + 1}/{epochs}"
-        for step, pixels in track(coming, total=left, label=label, unit="batch", shown=first):
+        for batch in batches:
             started = time.monotonic()
-            seed = step_seed(recipe.seed, epoch, step)
-            torch.manual_seed(seed)
-            factor = rate_factor(recipe.schedule, epoch + step / len(batches))
+            torch.manual_seed(batch.seed)
+            factor = rate_factor(recipe.schedule, epoch + batch.step / batch.steps)
             for group in optimiser.param_groups:
                 group["lr"] = group["base_lr"] * factor
 
-            prepared = source.normalise(pixels, accelerator.device)
-            inputs = augment(prepared, recipe.images, seed=seed, part=parts[step])
-            targets = labels[own[step]].to(accelerator.device)
-            loss, right = learner(inputs, targets, parts[step])
+            prepared = source.normalise(batch.pixels, accelerator.device)
+            inputs = augment(prepared, recipe.images, seed=batch.seed, part=batch.part)
+            loss, right = learner(inputs, batch.labels, batch.part)
             accelerator.backward(loss)
             if recipe.optimiser.clip_value is not None:
                 accelerator.clip_grad_value_(model.parameters(), recipe.optimiser.clip_value)
@@ -189,17 +185,17 @@ def train(
             due = first and search is None and save_is_due(recipe.machine.checkpoint_minutes, saved_at)
             said = torch.tensor([float(due)], device=loss.device)
             # Every process has the loss of the whole batch.
-            sums = torch.cat([loss.detach().float()[None] * len(batches[step]) / processes, said, right])
+            sums = torch.cat([loss.detach().float()[None] * batch.images / processes, said, right])
             total, due_sum, *hits = accelerator.reduce(sums).tolist()
             if not math.isfinite(total):
                 diverged = trial is not None and trial.may_diverge
                 if diverged:
                     break
-                raise failed(rate, out, f"the loss became {total} in epoch {epoch + 1}, step {step + 1}")
-            progress.step = step + 1
-            progress.add(total, len(batches[step]), hits)
+                raise failed(rate, out, f"the loss became {total} in epoch {epoch + 1}, step {batch.step + 1}")
+            progress.step = batch.step + 1
+            progress.add(total, batch.images, hits)
             progress.seconds += time.monotonic() - started
-            if due_sum and progress.step < len(batches):
+            if due_sum and progress.step < batch.steps:
                 check_finite(model, rate, out)
                 save_checkpoint(folder.checkpoints, accelerator, progress)
                 saved_at = time.monotonic()

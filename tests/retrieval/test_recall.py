@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from retrieval import ranking
+from retrieval import mutual_ranking, ranking
 from retrieval.errors import UserError
 from retrieval.recall import LEAVE_ONE_OUT, RecallReport, leave_one_out, recall_at_k
 
@@ -67,7 +67,8 @@ def clustered(count: int, classes: int, size: int, noise: float, seed: int) -> t
 @pytest.fixture(params=[torch.bfloat16, torch.float32], ids=["bfloat16", "float32"])
 def fast(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.dtype:
     dtype = cast(torch.dtype, request.param)
-    monkeypatch.setattr(ranking, "fast_dtype", lambda: dtype)
+    for module in (ranking, mutual_ranking):
+        monkeypatch.setattr(module, "fast_dtype", lambda: dtype)
     return dtype
 
 
@@ -103,19 +104,26 @@ def problems(draw: st.DrawFn) -> tuple[Float32, Int64, Float32, Int64, Int64]:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("pairs_share", [1, 10**9], ids=["pairs", "rows"])
-@given(problem=problems(), chunk_bytes=st.sampled_from([1, 500, 10**6]))
+@given(problem=problems(), is_alone=st.booleans(), chunk_bytes=st.sampled_from([1, 500, 10**6]))
 def test_ties_and_overlaps_match_a_naive_sort(
     dtype: torch.dtype,
     pairs_share: int,
     problem: tuple[Float32, Int64, Float32, Int64, Int64],
+    is_alone: bool,
     chunk_bytes: int,
 ) -> None:
     query, query_labels, gallery, labels, own = problem
+    if is_alone:
+        query, query_labels, own = gallery, labels, np.arange(len(gallery))
     ks = tuple(range(1, len(gallery)))
     truth = naive(query, query_labels, gallery, labels, own, ks)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranking, "fast_dtype", lambda: dtype)
+        for module in (ranking, mutual_ranking):
+            patch.setattr(module, "fast_dtype", lambda: dtype)
         patch.setattr(ranking, "PAIRS_SHARE", pairs_share)
+        # Blocks of 1, 1, 2, 4, ... rows, with what is kept thinned out after each.
+        patch.setattr(mutual_ranking, "FEWEST_ROWS", 1)
+        patch.setattr(mutual_ranking, "PAIRS_AT_A_TIME", 3)
         if truth["map_at_r"] is None:
             with pytest.raises(UserError, match="nothing to find"):
                 recall_at_k(query, query_labels, gallery, labels, ks, self_index=own)
@@ -124,6 +132,47 @@ def test_ties_and_overlaps_match_a_naive_sort(
             query, query_labels, gallery, labels, ks, self_index=own, chunk_bytes=chunk_bytes
         )
     assert_same(report, truth)
+
+
+@pytest.mark.parametrize(("classes", "noise"), [(900, 0.7), (900, 3.0), (30, 2.0)])
+def test_each_other_is_ranked_as_any_gallery_is(fast: torch.dtype, classes: int, noise: float) -> None:
+    rows, labels = clustered(3000, classes, 24, noise, seed=classes)
+    mutual = mutual_ranking.rank_each_other(rows, labels, k=100, chunk_bytes=2**28)
+    assert mutual is not None
+    found = {each.query: each.before for each in mutual}
+    own = np.arange(len(rows))
+    rest = 0
+    for ranked in ranking.rank_positives(rows, labels, rows, labels, own, k=100, chunk_bytes=2**28):
+        # Counts that can matter no longer may be cut off.
+        limits = np.full(len(ranked.before), len(ranked.before))
+        limits[0] = max(limits[0], 100)
+        assert np.array_equal(np.minimum(found.pop(ranked.query), limits), np.minimum(ranked.before, limits))
+        rest += int((ranked.before < limits).sum())
+    assert not found
+    assert rest > 200
+
+
+def test_too_much_to_keep_is_given_up() -> None:
+    rows, labels = clustered(3000, 900, 24, 1.0, seed=1)
+    assert mutual_ranking.rank_each_other(rows, labels, k=1, chunk_bytes=10**5) is None
+    # All are tied with all: nothing can be left out.
+    same = np.ones_like(rows)
+    assert mutual_ranking.rank_each_other(same, labels, k=1, chunk_bytes=2**25) is None
+
+
+def test_it_can_be_given_up_half_way() -> None:
+    rows, labels = clustered(3000, 900, 24, 1.0, seed=1)
+    calls = 0
+
+    def go_on() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        leave_one_out(rows, labels, (1,), go_on=go_on)
+    assert calls == 3
 
 
 def test_the_chunk_size_changes_nothing(fast: torch.dtype) -> None:

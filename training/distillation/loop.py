@@ -17,10 +17,10 @@ from accelerate.utils import broadcast
 
 from retrieval.errors import UserError
 from retrieval.networks import Ensemble
-from retrieval.progress import say_nothing, track
+from retrieval.progress import say_nothing
 from retrieval.transforms import Preprocessing
 from training.averaging import WeightAverage
-from training.batch_part import BatchPart, check_divides
+from training.batch_part import check_divides
 from training.batches import ImageSource, step_seed
 from training.checkpoint import Progress, load_checkpoint, save_checkpoint, save_is_due
 from training.data import digest
@@ -37,6 +37,7 @@ from training.distillation.regression import fit_linear_layer
 from training.distillation.result import export, score
 from training.distillation.stages import stage_at, stages_of
 from training.distillation.views import Views
+from training.epoch_batches import epoch_batches
 from training.failure import check_finite, failed
 from training.freezing import hold
 from training.learner import build_objective
@@ -44,7 +45,6 @@ from training.metrics import MetricsLog
 from training.optimiser import build_optimiser
 from training.run_folder import RunFolder
 from training.sampling.check import check_sampling
-from training.sampling.order import batch_order
 from training.synced_norms import synchronise_norms
 
 
@@ -118,7 +118,6 @@ def distill(
         test_images = ImageSource(
             scored.paths, preprocessing, cache_bytes=left, workers=threads, label="scored images"
         )
-    labels = torch.from_numpy(training.labels)
 
     # Optimiser
     optimiser = build_optimiser(rate_groups_of(model, recipe.optimiser), recipe.optimiser)
@@ -174,30 +173,28 @@ def distill(
         taught = any(term.counts_in(stage.name) for term in terms)
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
             group["base_lr"] = rate if stage.lr is None else stage.lr
-        batches = batch_order(
-            recipe.sampler,
+        batches = epoch_batches(
+            images,
             training.labels,
-            recipe.batch,
-            None,
+            accelerator,
+            batch=recipe.batch,
+            sampler=recipe.sampler,
             seed=recipe.seed,
             epoch=epoch,
-            least=max(2, processes),
+            epochs=epochs,
+            done=progress.step,
         )
-        parts = [BatchPart.of(len(batch), accelerator.process_index, processes) for batch in batches]
-        own = [batch[part.own] for batch, part in zip(batches, parts, strict=True)]
-        coming = zip(range(progress.step, len(batches)), images.batches(own[progress.step :]), strict=True)
-        left, label = len(batches) - progress.step, f"epoch {epoch + 1}/{epochs}"
-        for step, pixels in track(coming, total=left, label=label, unit="batch", shown=first):
+        for batch in batches:
             started = time.monotonic()
-            seed = step_seed(recipe.seed, epoch, step)
-            torch.manual_seed(seed)
-            position = epoch + step / len(batches)
+            torch.manual_seed(batch.seed)
+            position = epoch + batch.step / batch.steps
             for group in optimiser.param_groups:
                 group["lr"] = group["base_lr"] * stage.rate_factor(position)
 
-            seen, shown = views.make(pixels, device, seed=seed, for_teacher=taught, part=parts[step])
-            targets = labels[own[step]].to(device)
-            losses = learner(seen, shown, targets, stage.name, stage.progress(position), parts[step])
+            seen, shown = views.make(
+                batch.pixels, device, seed=batch.seed, for_teacher=taught, part=batch.part
+            )
+            losses = learner(seen, shown, batch.labels, stage.name, stage.progress(position), batch.part)
             accelerator.backward(losses.total)
             if recipe.optimiser.clip_value is not None:
                 accelerator.clip_grad_value_(model.parameters(), recipe.optimiser.clip_value)
@@ -208,17 +205,17 @@ def distill(
 
             due = first and save_is_due(recipe.machine.checkpoint_minutes, saved_at)
             said = torch.tensor([float(due)], device=device)
-            sums = torch.cat([said, losses.parts * len(batches[step]) / processes, losses.right])
+            sums = torch.cat([said, losses.parts * batch.images / processes, losses.right])
             due_sum, *counts = accelerator.reduce(sums).tolist()
             added, hits = counts[: len(names)], counts[len(names) :]
             if not math.isfinite(sum(added)):
                 worst = next(name for name, loss in zip(names, added, strict=True) if not math.isfinite(loss))
-                what = f"the loss of {worst} became {sum(added)} in epoch {epoch + 1}, step {step + 1}"
+                what = f"the loss of {worst} became {sum(added)} in epoch {epoch + 1}, step {batch.step + 1}"
                 raise failed(stage.rate(recipe), out, what)
-            progress.add(sum(added), len(batches[step]), hits, dict(zip(names, added, strict=True)))
-            progress.step = step + 1
+            progress.add(sum(added), batch.images, hits, dict(zip(names, added, strict=True)))
+            progress.step = batch.step + 1
             progress.seconds += time.monotonic() - started
-            if due_sum and progress.step < len(batches):
+            if due_sum and progress.step < batch.steps:
                 check_finite(model, stage.rate(recipe), out)
                 save_checkpoint(folder.checkpoints, accelerator, progress)
                 saved_at = time.monotonic()

@@ -1,0 +1,276 @@
+"""Ranking where every item is searched for among all others: each product is computed once and serves both items.
+
+Says the same as `retrieval.ranking` of a gallery with itself. The half of the product above the diagonal is scanned, a
+block of rows at a time, for what may come before a positive, and only that is kept: of a query whose best positive is
+found at once as many negatives as it has positives, of others none but those too close to call. How similar a negative
+must be to matter is known the better the more of the gallery has been seen, so the rows come in random order and what
+is kept is thinned out each time their number has doubled.
+
+Where classes are large or the similarities hardly differ, nearly everything is kept; then this gives up, and whole rows
+of products are the better way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from retrieval.positives import positives_of
+from retrieval.products import TIE, FastProduct, Float32, Float64, fast_dtype, norms
+from retrieval.ranking import Ranked
+
+Int64 = NDArray[np.int64]
+Pairs = tuple[Int64, Int64, Float32]
+"""Queries, items that may come before one of their positives, and how similar they are: three arrays of one length."""
+
+BYTES_A_PAIR = 64
+"""Of a negative that is kept, with what sorting needs."""
+
+FEWEST_ROWS, MOST_ROWS = 64, 1024
+"""In a block, where there is room for so many."""
+
+ROWS_A_TASK = 32
+
+PAIRS_AT_A_TIME = 4096
+"""Products in float64."""
+
+
+def rank_each_other(
+    vectors: Float32,
+    labels: Int64,
+    *,
+    k: int,
+    chunk_bytes: int,
+    go_on: Callable[[], None] = lambda: None,
+) -> list[Ranked] | None:
+    """Rank the positives of every item that has any; None where too much would have to be kept.
+
+    vectors: float32[n, d], finite; labels: int64[n]. k: the greatest K that matters. chunk_bytes: bound on what is held
+    beside the vectors, a copy of them in random order and one for the products. go_on: called now and then; what it
+    raises gives up.
+    """
+    items = len(vectors)
+    room = chunk_bytes // BYTES_A_PAIR
+    fewest, most = min(FEWEST_ROWS, room // (4 * items)), min(MOST_ROWS, chunk_bytes // (8 * items))
+    _, sizes = np.unique(labels, return_counts=True)
+    positives = int((sizes * (sizes - 1)).sum())
+    # In the end about as many negatives are kept, and the positives themselves take as much again.
+    if fewest == 0 or 4 * positives > room:
+        return None
+    if positives == 0:
+        return []
+    order = np.random.default_rng(0).permutation(items)
+    shuffled = vectors[order]
+    fast = FastProduct(torch.from_numpy(shuffled), fast_dtype())
+    search = _Search(shuffled, labels[order], order, fast, k)
+    start, thin_out_at = 0, 1
+    with ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="ranking") as pool:
+        while start < items:
+            go_on()
+            # As many as there were before, while little is known of what matters.
+            stop = min(start + min(max(start, fewest), most), items)
+            products, shifts = fast.products(torch.from_numpy(shuffled[start:stop]), start)
+            scan = partial(search.scan, start=start, products=products, shifts=shifts)
+            edges = [*range(start, stop, ROWS_A_TASK), stop]
+            for pairs in pool.map(scan, edges, edges[1:]):
+                search.keep(pairs)
+            start = stop
+            if start >= thin_out_at or search.kept > room // 2:
+                search.thin_out()
+                thin_out_at = 2 * start
+                if search.kept > room // 2:
+                    return None
+    search.thin_out()
+    return search.ranks()
+
+
+class _Search:
+    """What is known so far. Items are numbered in the random order; `original` gives their places in the gallery."""
+
+    def __init__(self, vectors: Float32, labels: Int64, original: Int64, fast: FastProduct, k: int) -> None:
+        self._vectors = vectors
+        self._labels = labels
+        self._original = original
+        self._positives = positives_of(vectors, labels)
+        counts = self._positives.counts
+        # What comes before the best positive matters up to K, and up to the number of positives for MAP@R.
+        self._limit = np.maximum(counts, k)
+        self._counted = np.zeros(len(vectors), np.int64)
+        self._has = counts > 0
+        self._best = np.full(len(vectors), np.inf)
+        self._worst = np.full(len(vectors), np.inf)
+        begin, end = self._positives.starts[:-1][self._has], self._positives.starts[1:][self._has]
+        self._best[self._has] = self._positives.similarities[begin]
+        self._worst[self._has] = self._positives.similarities[end - 1]
+        # Queries of which nothing but the rank of the best positive is open.
+        self._best_only = np.zeros(len(vectors), np.bool_)
+        self._pairs: list[Pairs] = []
+        self.kept = 0
+
+        everything = torch.from_numpy(vectors)
+        lengths = norms(everything).numpy()
+        greatest = float(lengths.max())
+        self._tie = TIE * greatest * lengths
+        # How far the fast products may be off, and the float32 in which similarities are kept.
+        self._width = fast.greatest_width(everything) + 4 * float(self._tie.max()) + 2.0**-22 * greatest**2
+        self._threshold = _below(self._worst - 2 * self._width)
+
+    def scan(self, first: int, last: int, *, start: int, products: Float32, shifts: Float64) -> list[Pairs]:
+        """Negatives among the pairs of a row of first:last with a later one, for the item to which they matter.
+
+        products: float32[b, n - start], of the block that begins at row `start`.
+        """
+        others, similarities, counts = [], [], []
+        limit = np.empty(products.shape[1], np.float32)
+        for row in range(first, last):
+            line = products[row - start, row - start + 1 :]
+            shift = np.float32(shifts[row - start])
+            least = np.minimum(self._threshold[row + 1 :], self._threshold[row], out=limit[: len(line)])
+            least -= shift
+            found = np.flatnonzero(line > least)
+            counts.append(len(found))
+            similarities.append(line[found] + shift)
+            others.append(found + (row + 1))
+        rows: Int64 = np.repeat(np.arange(first, last), counts)
+        columns: Int64 = np.concatenate(others)
+        similar: Float32 = np.concatenate(similarities)
+        negative = self._labels[rows] != self._labels[columns]
+        pairs: list[Pairs] = []
+        for queries, items in ((rows, columns), (columns, rows)):
+            wanted = np.flatnonzero(negative & (similar > self._threshold[queries]))
+            pairs.append((queries[wanted], items[wanted], similar[wanted]))
+        return pairs
+
+    def keep(self, pairs: list[Pairs]) -> None:
+        """Take in what `scan` found."""
+        self._pairs += pairs
+        self.kept += sum(len(queries) for queries, _, _ in pairs)
+
+    def _joined(self) -> Pairs:
+        queries, items, similarities = zip(*self._pairs, strict=True)
+        return np.concatenate(queries), np.concatenate(items), np.concatenate(similarities)
+
+    def thin_out(self) -> None:
+        """Count and drop what certainly comes before a best positive that is out of the race for MAP@R, drop what can
+        matter no longer, and raise the thresholds.
+        """
+        queries, items, similarities = self._joined()
+        above = similarities > self._best[queries] + self._width
+        settled = above & self._best_only[queries]
+        self._counted += np.bincount(queries[settled], minlength=len(self._counted))
+        queries, items, similarities = queries[~settled], items[~settled], similarities[~settled]
+        order, starts = self._sorted(queries, similarities)
+        above = similarities > self._best[queries] + self._width
+        before_best = self._counted + np.bincount(queries[above], minlength=len(self._counted))
+
+        counts = self._positives.counts
+        newly = (before_best >= counts) & ~self._best_only & self._has
+        self._best_only |= newly
+        settled = above & newly[queries]
+        self._counted += np.bincount(queries[settled], minlength=len(self._counted))
+        # So many negatives are at least this similar, so whatever is less comes after all that matters.
+        enough = np.flatnonzero((np.diff(starts) >= counts) & self._has)
+        least = self._worst - 2 * self._width
+        at = order[starts[enough] + counts[enough] - 1]
+        least[enough] = np.maximum(least[enough], similarities[at].astype(np.float64) - 3 * self._width)
+        close = self._best - 2 * self._width
+        threshold = np.where(self._best_only, close, np.minimum(close, least))
+        threshold[self._counted >= self._limit] = np.inf
+        self._threshold = np.maximum(self._threshold, _below(threshold))
+
+        left = ~settled & (similarities > self._threshold[queries])
+        self._pairs = [(queries[left], items[left], similarities[left])]
+        self.kept = int(left.sum())
+
+    def _sorted(self, queries: Int64, similarities: Float32) -> tuple[Int64, Int64]:
+        """The order of pairs by query and then by falling similarity, and where each query's begin."""
+        # One number for both: the whole part is the query.
+        least, greatest = (
+            (float(similarities.min()), float(similarities.max())) if len(similarities) else (0, 0)
+        )
+        span = 1.001 * (greatest - least) + 1e-30
+        order = np.argsort(queries + (greatest - similarities.astype(np.float64)) / span)
+        ends = np.cumsum(np.bincount(queries, minlength=len(self._counted)))
+        return order, np.concatenate([[0], ends])
+
+    def ranks(self) -> list[Ranked]:
+        """Each query with its counts, exact, ascending."""
+        queries, items, similarities = self._joined()
+        order, starts = self._sorted(queries, similarities)
+        queries, items, similarities = queries[order], items[order], similarities[order]
+        positives = self._positives
+        above = self._count_above(positives.similarities + self._width, similarities, starts)
+        reach = self._count_above(positives.similarities - self._width, similarities, starts)
+        before = self._counted[positives.queries] + above
+
+        best = positives.similarities >= (self._best - 2 * self._tie)[positives.queries]
+        limits = np.where(best, self._limit[positives.queries], positives.counts[positives.queries])
+        matters = best | ~self._best_only[positives.queries]
+        opened = np.flatnonzero((reach > above) & (before < limits) & matters)
+        first = starts[positives.queries[opened]] + above[opened]
+        widths = (reach - above)[opened]
+        for start, stop in _portions(widths, 64 * PAIRS_AT_A_TIME):
+            part = opened[start:stop]
+            pairs = _ranges(first[start:stop], widths[start:stop])
+            whose = np.repeat(part, widths[start:stop])
+            exact = self._exact(queries[pairs], items[pairs])
+            than, tie = positives.similarities[whose], self._tie[positives.queries[whose]]
+            earlier = self._original[items[pairs]] < self._original[positives.items[whose]]
+            comes_first = (exact > than + tie) | ((exact >= than - tie) & earlier)
+            before += np.bincount(whose[comes_first], minlength=len(before))
+
+        # What was not kept counts for nothing, but no positive comes before the best one.
+        has = np.flatnonzero(self._has)
+        begins = positives.starts[:-1][has]
+        least = np.minimum.reduceat(np.where(best, before, np.iinfo(np.int64).max), begins)
+        before = np.maximum(before, least.repeat(positives.counts[has]))
+        before = before[np.lexsort((before, positives.queries))]
+        rows = self._original[has].tolist()
+        return [Ranked(*each) for each in zip(rows, np.split(before, begins[1:]), strict=True)]
+
+    def _count_above(self, bounds: Float64, similarities: Float32, starts: Int64) -> Int64:
+        """For each positive, the pairs of its query that are more similar than its bound."""
+        low, high = starts[self._positives.queries], starts[self._positives.queries + 1]
+        begin = low.copy()
+        # All positives at once: halve what is left of each one's range until nothing is.
+        while (low < high).any():
+            middle = (low + high) // 2
+            inside = np.minimum(middle, max(len(similarities) - 1, 0))
+            more = (low < high) & (similarities[inside] > bounds)
+            high = np.where((low < high) & ~more, middle, high)
+            low = np.where(more, middle + 1, low)
+        return low - begin
+
+    def _exact(self, queries: Int64, items: Int64) -> Float64:
+        exact = np.empty(len(queries))
+        for start in range(0, len(queries), PAIRS_AT_A_TIME):
+            part = slice(start, start + PAIRS_AT_A_TIME)
+            exact[part] = np.einsum(
+                "ij,ij->i", self._vectors[queries[part]], self._vectors[items[part]], dtype=np.float64
+            )
+        return exact
+
+
+def _below(thresholds: Float64) -> Float32:
+    """In float32, and not above."""
+    return np.nextafter(thresholds.astype(np.float32), np.float32(-np.inf))
+
+
+def _ranges(starts: Int64, widths: Int64) -> Int64:
+    """All numbers of start to start + width - 1, one range behind the other."""
+    begins = np.cumsum(widths) - widths
+    ranges: Int64 = np.arange(int(widths.sum())) + np.repeat(starts - begins, widths)
+    return ranges
+
+
+def _portions(widths: Int64, most: int) -> list[tuple[int, int]]:
+    """Cut a list so that the widths of each part come to `most` or little more."""
+    cuts = np.flatnonzero(np.diff(np.cumsum(widths) // most, prepend=0)) + 1
+    edges = [0, *(cut for cut in cuts.tolist() if cut < len(widths)), len(widths)]
+    return [(a, b) for a, b in pairwise(edges) if b > a]
