@@ -57,14 +57,19 @@ class Section:
 
 
 SECTIONS = (
-    Section("engines", "Engines: ResNet-50"),
+    Section("engines", "Engines: ResNet-50", ("--batches", "4")),
     Section(
         "engines:lite0",
         "Engines: EfficientNet-Lite0",
         ("--backbone", "efficientnet_lite0", "--pixels", "128"),
     ),
     Section("recall", "Exact Recall@K"),
-    Section("recall:libraries", "Exact Recall@K by other libraries", ("--pml", "--rounds", "1"), oml="--oml"),
+    Section(
+        "recall:libraries",
+        "Exact Recall@K by other libraries",
+        ("--pml", "--rounds", "1", "--sizes", "512"),
+        oml="--oml",
+    ),
     Section("search", "Search at 60,000", vectors="--embeddings"),
     Section("collection_overhead", "What a collection adds to FAISS", vectors="--embeddings"),
     Section("growth", "From 10,000 to 1,000,000 items", vectors="--embeddings"),

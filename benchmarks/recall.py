@@ -5,7 +5,8 @@
 `hdhe` computes Recall@{1,10,100,1000}, MAP@R and R-precision. FAISS only finds 11 neighbours, from which no Recall@1000
 and no MAP@R can be had. --pml adds pytorch-metric-learning's AccuracyCalculator, which has no Recall@K beyond 1 and
 needs several gigabytes; --oml adds open-metric-learning's Recall@K (it calls it CMC@K), by the interpreter of an
-environment of its own, because it asks for NumPy 1: `python -m venv oml && oml/bin/pip install open-metric-learning`.
+environment of its own, because it asks for NumPy 1:
+`python -m venv oml && oml/bin/pip install open-metric-learning omegaconf`.
 
 Every run is a process of its own that loads the arrays, warms up on a part of them, and reports seconds and the
 greatest memory beyond what it had before (Linux). The contenders take turns, so that whatever else the machine does

@@ -35,7 +35,7 @@ BYTES_A_PAIR = 64
 FEWEST_ROWS, MOST_ROWS = 64, 1024
 """In a block, where there is room for so many."""
 
-ROWS_A_TASK = 32
+ROWS_A_TASK, ROWS_A_TILE = 64, 8
 
 PAIRS_AT_A_TIME = 4096
 """Products in float64."""
@@ -75,8 +75,8 @@ def rank_each_other(
             go_on()
             # As many as there were before, while little is known of what matters.
             stop = min(start + min(max(start, fewest), most), items)
-            products, shifts = fast.products(torch.from_numpy(shuffled[start:stop]), start)
-            scan = partial(search.scan, start=start, products=products, shifts=shifts)
+            similarities = fast.similarities(torch.from_numpy(shuffled[start:stop]), start)
+            scan = partial(search.scan, start=start, similarities=similarities)
             edges = [*range(start, stop, ROWS_A_TASK), stop]
             for pairs in pool.map(scan, edges, edges[1:]):
                 search.keep(pairs)
@@ -121,31 +121,32 @@ class _Search:
         self._width = fast.greatest_width(everything) + 4 * float(self._tie.max()) + 2.0**-22 * greatest**2
         self._threshold = _below(self._worst - 2 * self._width)
 
-    def scan(self, first: int, last: int, *, start: int, products: Float32, shifts: Float64) -> list[Pairs]:
+    def scan(self, first: int, last: int, *, start: int, similarities: Float32) -> list[Pairs]:
         """Negatives among the pairs of a row of first:last with a later one, for the item to which they matter.
 
-        products: float32[b, n - start], of the block that begins at row `start`.
+        similarities: float32[b, n - start], of the block that begins at row `start`.
         """
-        others, similarities, counts = [], [], []
-        limit = np.empty(products.shape[1], np.float32)
-        for row in range(first, last):
-            line = products[row - start, row - start + 1 :]
-            shift = np.float32(shifts[row - start])
-            least = np.minimum(self._threshold[row + 1 :], self._threshold[row], out=limit[: len(line)])
-            least -= shift
-            found = np.flatnonzero(line > least)
-            counts.append(len(found))
-            similarities.append(line[found] + shift)
-            others.append(found + (row + 1))
-        rows: Int64 = np.repeat(np.arange(first, last), counts)
-        columns: Int64 = np.concatenate(others)
-        similar: Float32 = np.concatenate(similarities)
-        negative = self._labels[rows] != self._labels[columns]
+        found = [
+            self._scan_tile(top, min(top + ROWS_A_TILE, last), start, similarities)
+            for top in range(first, last, ROWS_A_TILE)
+        ]
+        rows, others, similar = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        negative = (others > rows) & (self._labels[rows] != self._labels[others])
         pairs: list[Pairs] = []
-        for queries, items in ((rows, columns), (columns, rows)):
+        for queries, items in ((rows, others), (others, rows)):
             wanted = np.flatnonzero(negative & (similar > self._threshold[queries]))
             pairs.append((queries[wanted], items[wanted], similar[wanted]))
         return pairs
+
+    def _scan_tile(self, top: int, bottom: int, start: int, similarities: Float32) -> Pairs:
+        """All pairs of these few rows that are similar enough, with those before the diagonal."""
+        tile = similarities[top - start : bottom - start, top + 1 - start :]
+        rows, others = self._threshold[top:bottom], self._threshold[top + 1 :]
+        # Most columns have nothing in any of the rows; a maximum over rows costs least.
+        columns = np.flatnonzero(tile.max(axis=0) > np.minimum(others, rows.min()))
+        some = tile[:, columns]
+        row, column = np.nonzero(some > np.minimum(others[columns], rows[:, None]))
+        return top + row, top + 1 + columns[column], some[row, column]
 
     def keep(self, pairs: list[Pairs]) -> None:
         """Take in what `scan` found."""

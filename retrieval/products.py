@@ -36,7 +36,7 @@ def fast_dtype() -> torch.dtype:
 
 
 class FastProduct:
-    """Approximate inner products with a fixed gallery, float32[n, d], less those with the gallery's centre.
+    """Approximate inner products with a fixed gallery, float32[n, d], in bfloat16 less those with the gallery's centre.
 
     The centre takes the same from all similarities of a query and so leaves their order alone. Features behind a ReLU
     lie in a narrow cone; without the part that all of them share, far fewer comparisons are too close to call.
@@ -44,12 +44,17 @@ class FastProduct:
 
     def __init__(self, gallery: Tensor, dtype: torch.dtype) -> None:
         self.dtype = dtype
-        self._centre = gallery.mean(dim=0)
-        self._gallery = torch.empty(gallery.shape, dtype=dtype)
         # Results are written over those of the call before: fresh memory of this size costs as much as the product.
         self._products = torch.empty(0, dtype=dtype)
         self._widened = torch.empty(0, dtype=torch.float32)
-        self._norm = self._rounding = 0.0
+        self._rounding = 0.0
+        if dtype == torch.float32:  # which is close enough as it is
+            self._gallery, self._centre = gallery, torch.zeros(gallery.shape[1])
+            self._norm = float(norms(gallery).max())
+            return
+        self._norm = 0.0
+        self._centre = gallery.mean(dim=0)
+        self._gallery = torch.empty(gallery.shape, dtype=dtype)
         for start in range(0, len(gallery), COLUMNS):
             centred = gallery[start : start + COLUMNS].double() - self._centre.double()
             rounded = centred.to(dtype)
@@ -61,7 +66,23 @@ class FastProduct:
         """float32[b, d] -> products float32[b, n - first] with the gallery from `first` on, and what must be added to
         each query's to get similarities, float64[b]. The products are valid until the next call.
         """
-        shift = (query.double() @ self._centre.double()).numpy()
+        products, out = self._product(query, first)
+        if products is not out:
+            out.copy_(products)
+        return out.numpy(), self._shift(query).numpy()
+
+    def similarities(self, query: Tensor, first: int = 0) -> Float32:
+        """The same with what must be added. Rounded to float32 once more."""
+        products, out = self._product(query, first)
+        if products is not out:
+            torch.add(products, self._shift(query).float()[:, None], out=out)
+        return out.numpy()
+
+    def _shift(self, query: Tensor) -> Tensor:
+        return query.double() @ self._centre.double()
+
+    def _product(self, query: Tensor, first: int) -> tuple[Tensor, Tensor]:
+        """The products as they are computed, and where they are to be in float32: the same thing in float32."""
         gallery = self._gallery[first:]
         shape = len(query), len(gallery)
         room = shape[0] * shape[1]
@@ -71,12 +92,11 @@ class FastProduct:
         out = self._widened[:room].view(shape)
         if self.dtype == torch.float32:
             # NumPy's float32 product is one whatever torch was told about the precision of its own.
-            products = np.matmul(query.numpy(), gallery.numpy().T, out=out.numpy())
-        else:
-            narrow = self._products[:room].view(shape)
-            torch.mm(query.to(self.dtype), gallery.T, out=narrow)
-            products = out.copy_(narrow).numpy()
-        return products, shift
+            np.matmul(query.numpy(), gallery.numpy().T, out=out.numpy())
+            return out, out
+        narrow = self._products[:room].view(shape)
+        torch.mm(query.to(self.dtype), gallery.T, out=narrow)
+        return narrow, out
 
     def errors(self, query: Tensor) -> Float64:
         """How far the products of each query may be off, float64[b]. In bfloat16 they are rounded once more, see
@@ -135,5 +155,8 @@ def exact_pairs(query: Float32, items: Float32) -> Float64:
 
 def norms(rows: Tensor) -> Tensor:
     """Euclidean lengths of rows, float64[n]."""
-    lengths: Tensor = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
+    lengths = torch.empty(len(rows), dtype=torch.float64)
+    for start in range(0, len(rows), COLUMNS):
+        part = rows[start : start + COLUMNS]
+        lengths[start : start + COLUMNS] = torch.linalg.vector_norm(part, dim=1, dtype=torch.float64)
     return lengths
