@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from threading import Event
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.exact_search import NO_KEY
 from indexes.faiss_index import FaissIndex
 from indexes.index_kinds import IndexKind
-from indexes.index_recall import SAMPLE, TrueNeighbours
+from indexes.index_recall import NOBODY, SAMPLE, TrueNeighbours, far_neighbours, halfway
 from indexes.index_training import training_size
 from indexes.index_tuning import tuned, widened
 from indexes.item_rows import ItemRows
@@ -53,8 +54,8 @@ def build(
 ) -> Built:
     """An index of all rows but the few that it was tuned on, which its caller adds. keys int64[n]: of the rows.
 
-    An item that is in an index is found more easily than a query from outside, so those few are kept back. refined: as
-    of `FaissIndex.build`. Raises StoppedError once `stop` is set.
+    An item that is in an index is found more easily than a query from outside, so those few are kept back, and queries
+    made of them. refined: as of `FaissIndex.build`. Raises StoppedError once `stop` is set.
     """
     queries = (
         _sample(keys, min(_TUNED_ON, len(keys) // _KEPT_BACK)) if kind.visited or kind.lossy else keys[:0]
@@ -70,8 +71,8 @@ def build(
     index = FaissIndex.build(kind, size, training, others(), items=len(keys), refined=refined)
     if len(queries) == 0:
         return Built(index, *measure(rows, connection, keys, index, kind.width, wanted=wanted, stop=stop))
-    sample, vectors = rows.vectors(connection, queries)
-    truth = TrueNeighbours(sample, vectors, others(), MEASURED_K)
+    asked = outside_queries(rows, connection, rows.vectors(connection, queries)[1], others(), len(keys))
+    truth = TrueNeighbours(np.full(len(asked), NOBODY), asked, others(), MEASURED_K)
     width, recall = tuned(recall_at(truth, rows, connection, index), kind, wanted)
     return Built(index, width, {MEASURED_K: round(recall, 4)})
 
@@ -96,6 +97,22 @@ def measure(
     truth = TrueNeighbours(sample, vectors, _batches(rows, connection, stop), MEASURED_K)
     width, recall = widened(recall_at(truth, rows, connection, index), width, wanted)
     return width, {MEASURED_K: round(recall, 4)}
+
+
+def outside_queries(
+    rows: ItemRows,
+    connection: sqlite3.Connection,
+    kept_back: Vectors,
+    batches: Iterable[tuple[Keys, Vectors]],
+    items: int,
+) -> Vectors:
+    """Queries as from outside, one for each vector of float32[q, d] kept back from a collection of so many items."""
+    far = far_neighbours(kept_back, batches, items)
+    known, vectors = rows.vectors(connection, np.unique(far[far != NO_KEY]))
+    if len(known) == 0:
+        return kept_back
+    at = np.minimum(np.searchsorted(known, far), len(known) - 1)
+    return halfway(kept_back, np.where((known[at] == far)[:, None], vectors[at], kept_back))
 
 
 def recall_at(

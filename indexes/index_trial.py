@@ -1,7 +1,7 @@
 """Which kind of index suits a collection, by building the candidates on its own vectors and measuring them.
 
-Each candidate is built on a sample (on everything where that is little), tuned to the wanted recall by queries that
-were kept back from it, and timed. The fastest that reaches the recall and fits the memory wins; of those nearly as
+Each candidate is built on a sample (on everything where that is little), tuned to the wanted recall by queries made of
+what was kept back from it, and timed. The fastest that reaches the recall and fits the memory wins; of those nearly as
 fast, the smallest. A sample is smaller than the whole: the times shown are what they come to for all items, by the law
 of each structure (a scan takes time with n, an inverted file with its root, a graph with its logarithm).
 """
@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from indexes.errors import CollectionError
 from indexes.faiss_index import FaissIndex
-from indexes.index_building import MEASURED_K, Built, recall_at
+from indexes.index_building import MEASURED_K, Built, outside_queries, recall_at
 from indexes.index_kinds import KINDS, IndexKind, bytes_per_item, keeps_vectors
-from indexes.index_recall import TrueNeighbours
+from indexes.index_recall import NOBODY, TrueNeighbours
 from indexes.index_training import training_size
 from indexes.index_tuning import tuned
 from indexes.item_rows import ItemRows
@@ -87,7 +87,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class _Question:
-    """items: for how many the index is to be. base: what each candidate holds; asked: float32[q, d], kept back."""
+    """items: for how many the index is to be. base: what each candidate holds; asked: queries, float32[q, d]."""
 
     rows: ItemRows
     connection: sqlite3.Connection
@@ -117,9 +117,10 @@ def try_kinds(
     size = min(len(keys), max(_SAMPLE_FLOATS // d, 10 * _QUERIES))
     drawn = np.random.default_rng(0).permutation(keys)[:size]
     kept_back = min(_QUERIES, size // 4)
-    names, asked = rows.vectors(connection, np.sort(drawn[:kept_back]))
     base = rows.vectors(connection, np.sort(drawn[kept_back:]))
-    truth = TrueNeighbours(names, asked, [base], MEASURED_K)
+    alike = rows.vectors(connection, np.sort(drawn[:kept_back]))[1]
+    asked = outside_queries(rows, connection, alike, [base], len(base[0]))
+    truth = TrueNeighbours(np.full(len(asked), NOBODY), asked, [base], MEASURED_K)
     question = _Question(rows, connection, len(keys), base, asked, truth, wanted, go_on)
 
     started, tried, best = time.monotonic(), list[Tried](), None

@@ -10,10 +10,7 @@ from indexes.search_width import SearchWidth
 WANTED_RECALL = 0.99
 """Of exact search, for the ten nearest, where the user names none."""
 
-FEWEST_VISITED, MOST_VISITED = {"scan": 0, "lists": 4, "graph": 96}, 1024
-"""A graph is tuned on items that were kept back from it. What people search with can lie further from all items:
-photos of nothing in the collection took 80 for the recall that the items had at 4 (`benchmarks/search.py`).
-"""
+_FEWEST_VISITED, MOST_VISITED = 4, 1024
 _DEPTHS = (1, 2, 4, 8)
 _HALVINGS = 3
 """Of the last interval; the width is then within an eighth of the narrowest."""
@@ -29,19 +26,19 @@ def tuned(
     goal = wanted + _MARGIN * (1 - wanted)
     widest, most = SearchWidth(), -1.0
     for depth in _DEPTHS if kind.lossy else (1,):
-        visited, before = FEWEST_VISITED[kind.structure], -1.0
+        visited, before = (_FEWEST_VISITED if kind.visited else 0), -1.0
         while True:
             width = SearchWidth(visited, depth)
             recall = recall_at(width)
             if recall >= goal:
-                return _narrowed(recall_at, width, recall, goal, fewest=FEWEST_VISITED[kind.structure])
+                return _narrowed(recall_at, width, recall, goal)
             if recall > most:
                 widest, most = width, recall
             # Where visiting more no longer helps, the codes lose what is missing.
             stuck = visited > 64 and recall < before + _NO_GAIN and kind.lossy
             if visited == 0 or visited >= MOST_VISITED or stuck:
                 break
-            visited, before = min(2 * visited, MOST_VISITED), recall
+            visited, before = 2 * visited, recall
     return widest, most
 
 
@@ -55,15 +52,10 @@ def widened(
 
 
 def _narrowed(
-    recall_at: Callable[[SearchWidth], float],
-    enough: SearchWidth,
-    reached: float,
-    goal: float,
-    *,
-    fewest: int,
+    recall_at: Callable[[SearchWidth], float], enough: SearchWidth, reached: float, goal: float
 ) -> tuple[SearchWidth, float]:
     too_few = enough.visited // 2
-    for _ in range(_HALVINGS if enough.visited > fewest else 0):
+    for _ in range(_HALVINGS if enough.visited > _FEWEST_VISITED else 0):
         middle = SearchWidth((too_few + enough.visited) // 2, enough.depth)
         if middle.visited in (too_few, enough.visited):
             break

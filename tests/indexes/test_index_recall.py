@@ -2,7 +2,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.exact_search import NO_KEY, exact_search
-from indexes.index_recall import TrueNeighbours
+from indexes.index_recall import TrueNeighbours, far_neighbours, halfway
 from tests.indexes.unit_vectors import unit_vectors
 
 KEYS = np.arange(200, dtype=np.int64)
@@ -52,3 +52,24 @@ def test_with_fewer_than_k_neighbours_those_count() -> None:
     assert TrueNeighbours(KEYS[:4], VECTORS[:4], few).recall(lambda q, k: exact_search(q, few, k)) == 1
     alone = [(KEYS[:1], VECTORS[:1])]
     assert TrueNeighbours(KEYS[:1], VECTORS[:1], alone).recall(lambda q, k: exact_search(q, alone, k)) == 1
+
+
+def test_a_far_neighbour_has_one_in_a_hundred_nearer() -> None:
+    items = unit_vectors(1000, 8, seed=1)
+    keys = np.arange(1000, dtype=np.int64) + 5
+    queries = unit_vectors(20, 8, seed=2)
+    batches = [(keys[:700], items[:700]), (keys[700:], items[700:])]
+    far = far_neighbours(queries, batches, 1000)
+    products = queries.astype(np.float64) @ items.T
+    own = products[np.arange(20), far - 5]
+    assert (np.sum(products >= own[:, None], axis=1) == 10).all()
+    few = [(keys[:3], items[:3])]
+    assert (far_neighbours(queries, few, 3) == keys[(queries @ items[:3].T).argmax(axis=1)]).all()
+
+
+def test_halfway_is_as_far_from_either_and_opposites_stay_where_they_are() -> None:
+    one, other = unit_vectors(20, 8, seed=3), unit_vectors(20, 8, seed=4)
+    middle = halfway(one, other)
+    assert np.allclose(np.linalg.norm(middle, axis=1), 1)
+    assert np.allclose((middle * one).sum(axis=1), (middle * other).sum(axis=1), atol=1e-6)
+    assert (halfway(one, -one) == one).all()
