@@ -191,7 +191,9 @@ def train(
                 diverged = trial is not None and trial.may_diverge
                 if diverged:
                     break
-                raise failed(rate, out, f"the loss became {total} in epoch {epoch + 1}, step {batch.step + 1}")
+                raise failed(
+                    rate, out, f"the loss became {total} in epoch {epoch + 1}, step {batch.step + 1}"
+                )
             progress.step = batch.step + 1
             progress.add(total, batch.images, hits)
             progress.seconds += time.monotonic() - started
