@@ -41,7 +41,7 @@ def halfway(vectors: Vectors, others: Vectors) -> Vectors:
 
     Items of a catalogue come in groups that are alike, so one that was kept back is found at once among its own. What
     people search with need not be close to any: photos that resembled no item took 96 vertices of a graph, or 16 lists,
-    for the recall that items kept back had at 16 and 2; these queries take as many.
+    for the recall that items kept back had at 16 and 2; these queries take nearly as many lists, and more vertices.
     """
     sums = vectors.astype(np.float64) + others
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
