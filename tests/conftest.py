@@ -1,8 +1,11 @@
-"""For every test: how the OpenMP runtimes wait and how many threads they have, set before one of them is loaded, and
-what becomes of freed memory.
+"""For every test: how the OpenMP runtimes wait and how many threads they have, set before one of them is loaded,
+what becomes of freed memory, and where Abseil logs to.
 """
 
 import os
+import sys
+from importlib import import_module
+from importlib.util import find_spec
 
 from retrieval.allocator import keep_freed_memory
 
@@ -12,3 +15,8 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     threads = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 keep_freed_memory()
+# Abseil comes with TensorBoard. Its log handler closes the stream that was standard error when it was imported, unless
+# that is standard error still; and each set-up of logging, such as uvicorn's, closes all handlers. Imported during a
+# test, that stream is the file into which pytest captures output.
+if find_spec("absl"):
+    import_module("absl.logging").get_absl_handler().python_handler.stream = sys.__stderr__
