@@ -18,7 +18,7 @@ Search = Callable[[Vectors, int], tuple[Vectors, Keys]]
 SAMPLE = 100
 """Queries; with ten neighbours each, the figure stands on a thousand."""
 
-_FAR = 0.01, 1000
+_FAR = 0.05, 3000
 """Share of the items, and number of them at most, that a query from outside has before its other half."""
 
 NOBODY = NO_KEY - 1

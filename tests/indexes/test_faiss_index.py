@@ -103,6 +103,15 @@ def test_removed_keys_are_gone_and_the_rest_is_found(name: str, refined: bool, r
     assert index.keys().tolist() == sorted(keys[removed:].tolist())
 
 
+def test_removed_neighbours_of_a_query_make_room_for_the_next() -> None:
+    index, keys, vectors = built("flat")
+    query = unit_vectors(1, D, seed=9)
+    order = np.argsort(-(vectors.astype(np.float64) @ query[0]))
+    index.remove(np.sort(keys[order[:12]]))
+    _, found = index.search(query, 5, index.kind.width)
+    assert found[0].tolist() == keys[order[12:17]].tolist()
+
+
 @pytest.mark.parametrize(("name", "refined"), WHOLE)
 def test_added_vectors_are_found(name: str, refined: bool) -> None:
     index, _, _ = built(name, refined=refined)

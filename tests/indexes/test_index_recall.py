@@ -54,7 +54,7 @@ def test_with_fewer_than_k_neighbours_those_count() -> None:
     assert TrueNeighbours(KEYS[:1], VECTORS[:1], alone).recall(lambda q, k: exact_search(q, alone, k)) == 1
 
 
-def test_a_far_neighbour_has_one_in_a_hundred_nearer() -> None:
+def test_a_far_neighbour_has_one_in_twenty_nearer() -> None:
     items = unit_vectors(1000, 8, seed=1)
     keys = np.arange(1000, dtype=np.int64) + 5
     queries = unit_vectors(20, 8, seed=2)
@@ -62,7 +62,7 @@ def test_a_far_neighbour_has_one_in_a_hundred_nearer() -> None:
     far = far_neighbours(queries, batches, 1000)
     products = queries.astype(np.float64) @ items.T
     own = products[np.arange(20), far - 5]
-    assert (np.sum(products >= own[:, None], axis=1) == 10).all()
+    assert (np.sum(products >= own[:, None], axis=1) == 50).all()
     few = [(keys[:3], items[:3])]
     assert (far_neighbours(queries, few, 3) == keys[(queries @ items[:3].T).argmax(axis=1)]).all()
 
