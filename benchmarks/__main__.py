@@ -57,7 +57,7 @@ class Section:
 
 
 SECTIONS = (
-    Section("engines", "Engines: ResNet-50", ("--batches", "4")),
+    Section("engines", "Engines: ResNet-50"),
     Section(
         "engines:lite0",
         "Engines: EfficientNet-Lite0",

@@ -87,7 +87,9 @@ def raw_openvino(bundle: Bundle, folder: Path, batch: NDArray[np.float32], batch
         )
     assert program is not None
     program.save(folder / "raw.onnx")
-    settings = {"INFERENCE_PRECISION_HINT": "bf16", "PERFORMANCE_HINT": "LATENCY"}
+    # Without instructions for bfloat16 it would be emulated, at a fifth of the speed.
+    native = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    settings = {"INFERENCE_PRECISION_HINT": "bf16" if native else "f32", "PERFORMANCE_HINT": "LATENCY"}
     settings["INFERENCE_NUM_THREADS"] = str(torch.get_num_threads())
     compiled: Any = openvino.compile_model(folder / "raw.onnx", "CPU", settings)
     return lambda: [compiled(batch)[0] for _ in range(batches)]

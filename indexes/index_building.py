@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from threading import Event
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.exact_search import NO_KEY
 from indexes.faiss_index import FaissIndex
 from indexes.index_kinds import IndexKind
-from indexes.index_recall import NOBODY, SAMPLE, TrueNeighbours, far_neighbours, halfway
+from indexes.index_recall import FAR_AMONG, NOBODY, SAMPLE, TrueNeighbours, outside_queries
 from indexes.index_training import training_size
 from indexes.index_tuning import tuned, widened
 from indexes.item_rows import ItemRows
@@ -71,7 +70,8 @@ def build(
     index = FaissIndex.build(kind, size, training, others(), items=len(keys), refined=refined)
     if len(queries) == 0:
         return Built(index, *measure(rows, connection, keys, index, kind.width, wanted=wanted, stop=stop))
-    asked = outside_queries(rows, connection, rows.vectors(connection, queries)[1], others(), len(keys))
+    some = _sample(np.setdiff1d(keys, queries, assume_unique=True), FAR_AMONG)
+    asked = outside_queries(rows.vectors(connection, queries)[1], rows.vectors(connection, some)[1])
     truth = TrueNeighbours(np.full(len(asked), NOBODY), asked, others(), MEASURED_K)
     width, recall = tuned(recall_at(truth, rows, connection, index), kind, wanted)
     return Built(index, width, {MEASURED_K: round(recall, 4)})
@@ -97,22 +97,6 @@ def measure(
     truth = TrueNeighbours(sample, vectors, _batches(rows, connection, stop), MEASURED_K)
     width, recall = widened(recall_at(truth, rows, connection, index), width, wanted)
     return width, {MEASURED_K: round(recall, 4)}
-
-
-def outside_queries(
-    rows: ItemRows,
-    connection: sqlite3.Connection,
-    kept_back: Vectors,
-    batches: Iterable[tuple[Keys, Vectors]],
-    items: int,
-) -> Vectors:
-    """Queries as from outside, one for each vector of float32[q, d] kept back from a collection of so many items."""
-    far = far_neighbours(kept_back, batches, items)
-    known, vectors = rows.vectors(connection, np.unique(far[far != NO_KEY]))
-    if len(known) == 0:
-        return kept_back
-    at = np.minimum(np.searchsorted(known, far), len(known) - 1)
-    return halfway(kept_back, np.where((known[at] == far)[:, None], vectors[at], kept_back))
 
 
 def recall_at(

@@ -18,8 +18,11 @@ Search = Callable[[Vectors, int], tuple[Vectors, Keys]]
 SAMPLE = 100
 """Queries; with ten neighbours each, the figure stands on a thousand."""
 
-_FAR = 0.05, 3000
-"""Share of the items, and number of them at most, that a query from outside has before its other half."""
+FAR_AMONG = 10_000
+"""Items, drawn at random, among which a far neighbour is looked for: it is as far whatever the collection's size."""
+
+_FAR = 0.05
+"""Share of them that a query from outside has before its other half."""
 
 NOBODY = NO_KEY - 1
 """The key of a query that is no item."""
@@ -28,24 +31,28 @@ _ROUNDING = 2e-6
 """Two ways to sum a product of unit vectors differ by less than this."""
 
 
-def far_neighbours(vectors: Vectors, batches: Iterable[tuple[Keys, Vectors]], items: int) -> Keys:
-    """The key of a far neighbour of each of float32[q, d] in a collection of so many items, which these are not in."""
-    neighbours = exact_search(vectors, batches, max(1, min(int(_FAR[0] * items), _FAR[1])))[1]
-    there = (neighbours != NO_KEY).sum(axis=1)
-    last: Keys = neighbours[np.arange(len(vectors)), np.maximum(there - 1, 0)]
-    return last
+def outside_queries(kept_back: Vectors, others: Vectors) -> Vectors:
+    """Queries as from outside, float32[q, d]: halfway from each item that was kept back to a far neighbour of it.
+
+    others: float32[m, d], m >= 1, drawn at random from the items that were not kept back, FAR_AMONG or all. Items of
+    a catalogue come in groups that are alike, so one that was kept back is found at once among its own. What people
+    search with need not be close to any: photos that resembled no item took 96 vertices of a graph, or 16 lists, for
+    the recall that items kept back had at 16 and 2; these queries take nearly as many lists, and more vertices.
+    """
+    return halfway(kept_back, far_neighbours(kept_back, others))
+
+
+def far_neighbours(vectors: Vectors, others: Vectors) -> Vectors:
+    """float32[q, d]: for each of float32[q, d] the one of float32[m, d] that one in twenty of them is as near as."""
+    rank = max(1, int(_FAR * len(others))) - 1
+    found: Vectors = others[np.argpartition(-(vectors @ others.T), rank, axis=1)[:, rank]]
+    return found
 
 
 def halfway(vectors: Vectors, others: Vectors) -> Vectors:
-    """Queries as from outside, float32[q, d] of norm 1: between an item that was kept back and a far neighbour of it.
-
-    Items of a catalogue come in groups that are alike, so one that was kept back is found at once among its own. What
-    people search with need not be close to any: photos that resembled no item took 96 vertices of a graph, or 16 lists,
-    for the recall that items kept back had at 16 and 2; these queries take nearly as many lists, and more vertices.
-    """
+    """The middle of each pair of unit vectors, float32[q, d], again of norm 1; the first of two that are opposite."""
     sums = vectors.astype(np.float64) + others
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    # Opposite vectors have no middle.
     found: Vectors = np.where(lengths > 1e-3, sums / np.maximum(lengths, 1e-3), vectors).astype(np.float32)
     return found
 

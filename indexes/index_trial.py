@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from indexes.errors import CollectionError
 from indexes.faiss_index import FaissIndex
-from indexes.index_building import MEASURED_K, Built, outside_queries, recall_at
+from indexes.index_building import MEASURED_K, Built, recall_at
 from indexes.index_kinds import KINDS, IndexKind, bytes_per_item, keeps_vectors
-from indexes.index_recall import NOBODY, TrueNeighbours
+from indexes.index_recall import FAR_AMONG, NOBODY, TrueNeighbours, outside_queries
 from indexes.index_training import training_size
 from indexes.index_tuning import tuned
 from indexes.item_rows import ItemRows
@@ -119,7 +119,7 @@ def try_kinds(
     kept_back = min(_QUERIES, size // 4)
     base = rows.vectors(connection, np.sort(drawn[kept_back:]))
     alike = rows.vectors(connection, np.sort(drawn[:kept_back]))[1]
-    asked = outside_queries(rows, connection, alike, [base], len(base[0]))
+    asked = outside_queries(alike, base[1][:: -(-len(base[1]) // FAR_AMONG)])
     truth = TrueNeighbours(np.full(len(asked), NOBODY), asked, [base], MEASURED_K)
     question = _Question(rows, connection, len(keys), base, asked, truth, wanted, go_on)
 

@@ -2,7 +2,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.exact_search import NO_KEY, exact_search
-from indexes.index_recall import TrueNeighbours, far_neighbours, halfway
+from indexes.index_recall import TrueNeighbours, far_neighbours, halfway, outside_queries
 from tests.indexes.unit_vectors import unit_vectors
 
 KEYS = np.arange(200, dtype=np.int64)
@@ -54,17 +54,23 @@ def test_with_fewer_than_k_neighbours_those_count() -> None:
     assert TrueNeighbours(KEYS[:1], VECTORS[:1], alone).recall(lambda q, k: exact_search(q, alone, k)) == 1
 
 
-def test_a_far_neighbour_has_one_in_twenty_nearer() -> None:
+def test_a_far_neighbour_has_one_in_twenty_as_near() -> None:
     items = unit_vectors(1000, 8, seed=1)
-    keys = np.arange(1000, dtype=np.int64) + 5
     queries = unit_vectors(20, 8, seed=2)
-    batches = [(keys[:700], items[:700]), (keys[700:], items[700:])]
-    far = far_neighbours(queries, batches, 1000)
     products = queries.astype(np.float64) @ items.T
-    own = products[np.arange(20), far - 5]
-    assert (np.sum(products >= own[:, None], axis=1) == 50).all()
-    few = [(keys[:3], items[:3])]
-    assert (far_neighbours(queries, few, 3) == keys[(queries @ items[:3].T).argmax(axis=1)]).all()
+    own = (queries.astype(np.float64) * far_neighbours(queries, items)).sum(axis=1)
+    assert (np.sum(products >= own[:, None] - 1e-9, axis=1) == 50).all()
+    assert (far_neighbours(queries, items[:3]) == items[products[:, :3].argmax(axis=1)]).all()
+
+
+def test_a_query_from_outside_lies_between_an_item_and_its_far_neighbour() -> None:
+    items, kept_back = unit_vectors(1000, 8, seed=1), unit_vectors(20, 8, seed=2)
+    asked = outside_queries(kept_back, items)
+    assert (asked == halfway(kept_back, far_neighbours(kept_back, items))).all()
+    # It has left its own place, and the items nearest to that.
+    nearest = (kept_back @ items.T).max(axis=1)
+    assert ((asked * kept_back).sum(axis=1) < 1 - 1e-3).all()
+    assert (nearest > (far_neighbours(kept_back, items) * kept_back).sum(axis=1)).all()
 
 
 def test_halfway_is_as_far_from_either_and_opposites_stay_where_they_are() -> None:
