@@ -12,20 +12,19 @@ from numpy.typing import NDArray
 
 from indexes.faiss_index import FaissIndex
 from indexes.index_kinds import IndexKind
-from indexes.index_recall import FAR_AMONG, NOBODY, SAMPLE, TrueNeighbours, outside_queries
+from indexes.index_recall import NOBODY, SAMPLE, TrueNeighbours
 from indexes.index_training import training_size
 from indexes.index_tuning import tuned, widened
 from indexes.item_rows import ItemRows
+from indexes.outside_queries import group_size, query_count, with_groups
 from indexes.reranking import nearest
 from indexes.search_width import SearchWidth
+from indexes.vector_rows import BATCH
 
 Keys = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 
 MEASURED_K = 10
-_TUNED_ON = 400
-_KEPT_BACK = 4
-"""At most one item in so many is kept back from an index to be its first queries."""
 
 
 class StoppedError(Exception):
@@ -51,29 +50,30 @@ def build(
     wanted: float,
     stop: Event,
 ) -> Built:
-    """An index of all rows but the few that it was tuned on, which its caller adds. keys int64[n]: of the rows.
+    """An index of all rows, tuned. keys int64[n]: of the rows. refined: as of `FaissIndex.build`.
 
-    An item that is in an index is found more easily than a query from outside, so those few are kept back, and queries
-    made of them. refined: as of `FaissIndex.build`. Raises StoppedError once `stop` is set.
+    What it is tuned on is kept back, and added at the end (`outside_queries`). Raises StoppedError once `stop` is set.
     """
-    queries = (
-        _sample(keys, min(_TUNED_ON, len(keys) // _KEPT_BACK)) if kind.visited or kind.lossy else keys[:0]
-    )
+    size = rows.settings.embedding_size
     training = rows.vectors(connection, _sample(keys, training_size(kind, len(keys))))[1]
+    asked = _sample(keys, query_count(len(keys))) if kind.visited or kind.lossy else keys[:0]
+    if len(asked) == 0:
+        every = _batches(rows, connection, stop)
+        index = FaissIndex.build(kind, size, training, every, items=len(keys), refined=refined)
+        return Built(index, *measure(rows, connection, keys, index, kind.width, wanted=wanted, stop=stop))
+    queries = rows.vectors(connection, asked)[1]
+    kept = with_groups(asked, queries, _batches(rows, connection, stop), group_size(len(keys)))
 
     def others() -> Iterator[tuple[Keys, Vectors]]:
         for some, vectors in _batches(rows, connection, stop):
-            kept = ~np.isin(some, queries)
-            yield some[kept], vectors[kept]
+            other = ~np.isin(some, kept)
+            yield some[other], vectors[other]
 
-    size = rows.settings.embedding_size
     index = FaissIndex.build(kind, size, training, others(), items=len(keys), refined=refined)
-    if len(queries) == 0:
-        return Built(index, *measure(rows, connection, keys, index, kind.width, wanted=wanted, stop=stop))
-    some = _sample(np.setdiff1d(keys, queries, assume_unique=True), FAR_AMONG)
-    asked = outside_queries(rows.vectors(connection, queries)[1], rows.vectors(connection, some)[1])
-    truth = TrueNeighbours(np.full(len(asked), NOBODY), asked, others(), MEASURED_K)
+    truth = TrueNeighbours(np.full(len(asked), NOBODY), queries, others(), MEASURED_K)
     width, recall = tuned(recall_at(truth, rows, connection, index), kind, wanted)
+    for start in range(0, len(kept), BATCH):
+        index.add(*rows.vectors(connection, kept[start : start + BATCH]))
     return Built(index, width, {MEASURED_K: round(recall, 4)})
 
 

@@ -1,5 +1,5 @@
-"""What an index misses: recall@k against exact search, on a sample of the collection's own vectors, or on queries made
-of them.
+"""What an index misses: recall@k against exact search, on a sample of the collection's own vectors, or on queries that
+are not in it (`outside_queries`).
 """
 
 from __future__ import annotations
@@ -18,43 +18,11 @@ Search = Callable[[Vectors, int], tuple[Vectors, Keys]]
 SAMPLE = 100
 """Queries; with ten neighbours each, the figure stands on a thousand."""
 
-FAR_AMONG = 10_000
-"""Items, drawn at random, among which a far neighbour is looked for: it is as far whatever the collection's size."""
-
-_FAR = 0.05
-"""Share of them that a query from outside has before its other half."""
-
 NOBODY = NO_KEY - 1
 """The key of a query that is no item."""
 
 _ROUNDING = 2e-6
 """Two ways to sum a product of unit vectors differ by less than this."""
-
-
-def outside_queries(kept_back: Vectors, others: Vectors) -> Vectors:
-    """Queries as from outside, float32[q, d]: halfway from each item that was kept back to a far neighbour of it.
-
-    others: float32[m, d], m >= 1, drawn at random from the items that were not kept back, FAR_AMONG or all. Items of
-    a catalogue come in groups that are alike, so one that was kept back is found at once among its own. What people
-    search with need not be close to any: photos that resembled no item took 96 vertices of a graph, or 16 lists, for
-    the recall that items kept back had at 16 and 2; these queries take nearly as many lists, and more vertices.
-    """
-    return halfway(kept_back, far_neighbours(kept_back, others))
-
-
-def far_neighbours(vectors: Vectors, others: Vectors) -> Vectors:
-    """float32[q, d]: for each of float32[q, d] the one of float32[m, d] that one in twenty of them is as near as."""
-    rank = max(1, int(_FAR * len(others))) - 1
-    found: Vectors = others[np.argpartition(-(vectors @ others.T), rank, axis=1)[:, rank]]
-    return found
-
-
-def halfway(vectors: Vectors, others: Vectors) -> Vectors:
-    """The middle of each pair of unit vectors, float32[q, d], again of norm 1; the first of two that are opposite."""
-    sums = vectors.astype(np.float64) + others
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    found: Vectors = np.where(lengths > 1e-3, sums / np.maximum(lengths, 1e-3), vectors).astype(np.float32)
-    return found
 
 
 class TrueNeighbours:

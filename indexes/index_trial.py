@@ -23,10 +23,11 @@ from indexes.errors import CollectionError
 from indexes.faiss_index import FaissIndex
 from indexes.index_building import MEASURED_K, Built, recall_at
 from indexes.index_kinds import KINDS, IndexKind, bytes_per_item, keeps_vectors
-from indexes.index_recall import FAR_AMONG, NOBODY, TrueNeighbours, outside_queries
+from indexes.index_recall import NOBODY, TrueNeighbours
 from indexes.index_training import training_size
 from indexes.index_tuning import tuned
 from indexes.item_rows import ItemRows
+from indexes.outside_queries import group_size, query_count, with_groups
 from indexes.reranking import nearest
 from indexes.search_width import SearchWidth
 from indexes.vector_rows import BATCH
@@ -37,7 +38,7 @@ Vectors = NDArray[np.float32]
 CANDIDATES = ("flat", "sq8", "ivf-sq8", "hnsw-sq8", "ivf-rabitq", "hnsw")
 _SAMPLE_FLOATS = 1 << 25
 """128 MiB of vectors: 65,536 of 512 numbers."""
-_QUERIES = 400
+_FEWEST_SAMPLED = 4000
 _TIMED, _BATCH, _BATCHES = 50, 64, 3
 _SECONDS = 600.0
 """After so long no further candidate is begun."""
@@ -110,18 +111,18 @@ def try_kinds(
 ) -> tuple[Trial, Built | None]:
     """Try CANDIDATES for the items of these keys. memory: bytes that the index may take.
 
-    Also returns the winner itself where it holds all rows but the queries that were kept back. go_on: called now and
-    then; what it raises gives up. Raises CollectionError if nothing fits the memory.
+    Also returns the winner itself where it was built of all rows. go_on: called now and then; what it raises gives up.
+    Raises CollectionError if nothing fits the memory.
     """
     d = rows.settings.embedding_size
-    size = min(len(keys), max(_SAMPLE_FLOATS // d, 10 * _QUERIES))
+    size = min(len(keys), max(_SAMPLE_FLOATS // d, _FEWEST_SAMPLED))
     drawn = np.random.default_rng(0).permutation(keys)[:size]
-    kept_back = min(_QUERIES, size // 4)
-    base = rows.vectors(connection, np.sort(drawn[kept_back:]))
-    alike = rows.vectors(connection, np.sort(drawn[:kept_back]))[1]
-    asked = outside_queries(alike, base[1][:: -(-len(base[1]) // FAR_AMONG)])
-    truth = TrueNeighbours(np.full(len(asked), NOBODY), asked, [base], MEASURED_K)
-    question = _Question(rows, connection, len(keys), base, asked, truth, wanted, go_on)
+    sample = rows.vectors(connection, np.sort(drawn))
+    asked, queries = rows.vectors(connection, np.sort(drawn[: query_count(size)]))
+    kept = np.isin(sample[0], with_groups(asked, queries, [sample], group_size(size)))
+    base, groups = (sample[0][~kept], sample[1][~kept]), (sample[0][kept], sample[1][kept])
+    truth = TrueNeighbours(np.full(len(asked), NOBODY), queries, [base], MEASURED_K)
+    question = _Question(rows, connection, len(keys), base, queries, truth, wanted, go_on)
 
     started, tried, best = time.monotonic(), list[Tried](), None
     for kind in (KINDS[name] for name in CANDIDATES):
@@ -142,6 +143,8 @@ def try_kinds(
         tried.append(result)
         if size == len(keys) and _winner(tried, wanted) is result:
             best = built
+    if best is not None:
+        best.index.add(*groups)
     return Trial(len(keys), size, wanted, memory, _winner(tried, wanted).kind, tuple(tried)), best
 
 

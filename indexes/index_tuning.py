@@ -14,7 +14,7 @@ _FEWEST_VISITED, MOST_VISITED = 4, 1024
 _DEPTHS = (1, 2, 4, 8)
 _HALVINGS = 3
 """Of the last interval; the width is then within an eighth of the narrowest."""
-_MARGIN = 0.75
+_MARGIN = 0.5
 """Of the misses that are allowed: what is tuned on a sample misses more elsewhere, and neighbours that are alike are
 missed together.
 """

@@ -2,7 +2,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.exact_search import NO_KEY, exact_search
-from indexes.index_recall import TrueNeighbours, far_neighbours, halfway, outside_queries
+from indexes.index_recall import TrueNeighbours
 from tests.indexes.unit_vectors import unit_vectors
 
 KEYS = np.arange(200, dtype=np.int64)
@@ -52,28 +52,3 @@ def test_with_fewer_than_k_neighbours_those_count() -> None:
     assert TrueNeighbours(KEYS[:4], VECTORS[:4], few).recall(lambda q, k: exact_search(q, few, k)) == 1
     alone = [(KEYS[:1], VECTORS[:1])]
     assert TrueNeighbours(KEYS[:1], VECTORS[:1], alone).recall(lambda q, k: exact_search(q, alone, k)) == 1
-
-
-def test_a_far_neighbour_has_one_in_twenty_as_near() -> None:
-    items = unit_vectors(1000, 8, seed=1)
-    queries = unit_vectors(20, 8, seed=2)
-    products = queries.astype(np.float64) @ items.T
-    own = (queries.astype(np.float64) * far_neighbours(queries, items)).sum(axis=1)
-    assert (np.sum(products >= own[:, None] - 1e-9, axis=1) == 50).all()
-    assert (far_neighbours(queries, items[:3]) == items[products[:, :3].argmax(axis=1)]).all()
-
-
-def test_a_query_from_outside_lies_between_an_item_and_its_far_neighbour() -> None:
-    items, kept_back = unit_vectors(1000, 8, seed=1), unit_vectors(20, 8, seed=2)
-    fiftieth = np.argsort(-(kept_back.astype(np.float64) @ items.T), axis=1)[:, 49]
-    sums = kept_back.astype(np.float64) + items[fiftieth]
-    middles = sums / np.sqrt((sums**2).sum(axis=1, keepdims=True))
-    np.testing.assert_allclose(outside_queries(kept_back, items), middles, atol=1e-6)
-
-
-def test_halfway_is_as_far_from_either_and_opposites_stay_where_they_are() -> None:
-    one, other = unit_vectors(20, 8, seed=3), unit_vectors(20, 8, seed=4)
-    middle = halfway(one, other)
-    assert np.allclose(np.linalg.norm(middle, axis=1), 1)
-    assert np.allclose((middle * one).sum(axis=1), (middle * other).sum(axis=1), atol=1e-6)
-    assert (halfway(one, -one) == one).all()
