@@ -45,7 +45,7 @@ class FastProduct:
     def __init__(self, gallery: Tensor, dtype: torch.dtype) -> None:
         self.dtype = dtype
         # Results are written over those of the call before: fresh memory of this size costs as much as the product.
-        self._products = torch.empty(0, dtype=dtype)
+        self._narrow = torch.empty(0, dtype=dtype)
         self._widened = torch.empty(0, dtype=torch.float32)
         self._rounding = 0.0
         if dtype == torch.float32:  # which is close enough as it is
@@ -66,37 +66,21 @@ class FastProduct:
         """float32[b, d] -> products float32[b, n - first] with the gallery from `first` on, and what must be added to
         each query's to get similarities, float64[b]. The products are valid until the next call.
         """
-        products, out = self._product(query, first)
-        if products is not out:
-            out.copy_(products)
-        return out.numpy(), self._shift(query).numpy()
-
-    def similarities(self, query: Tensor, first: int = 0) -> Float32:
-        """The same with what must be added. Rounded to float32 once more."""
-        products, out = self._product(query, first)
-        if products is not out:
-            torch.add(products, self._shift(query).float()[:, None], out=out)
-        return out.numpy()
-
-    def _shift(self, query: Tensor) -> Tensor:
-        return query.double() @ self._centre.double()
-
-    def _product(self, query: Tensor, first: int) -> tuple[Tensor, Tensor]:
-        """The products as they are computed, and where they are to be in float32: the same thing in float32."""
         gallery = self._gallery[first:]
         shape = len(query), len(gallery)
         room = shape[0] * shape[1]
         if len(self._widened) < room:
             self._widened = torch.empty(room, dtype=torch.float32)
-            self._products = torch.empty_like(self._widened, dtype=self.dtype)
+            self._narrow = torch.empty(room if self.dtype != torch.float32 else 0, dtype=self.dtype)
         out = self._widened[:room].view(shape)
         if self.dtype == torch.float32:
             # NumPy's float32 product is one whatever torch was told about the precision of its own.
             np.matmul(query.numpy(), gallery.numpy().T, out=out.numpy())
-            return out, out
-        narrow = self._products[:room].view(shape)
-        torch.mm(query.to(self.dtype), gallery.T, out=narrow)
-        return narrow, out
+        else:
+            narrow = self._narrow[:room].view(shape)
+            torch.mm(query.to(self.dtype), gallery.T, out=narrow)
+            out.copy_(narrow)
+        return out.numpy(), (query.double() @ self._centre.double()).numpy()
 
     def errors(self, query: Tensor) -> Float64:
         """How far the products of each query may be off, float64[b]. In bfloat16 they are rounded once more, see
