@@ -4,8 +4,10 @@ or saved.
 
 from __future__ import annotations
 
+import atexit
 import logging
 from threading import Lock, Thread
+from weakref import WeakSet
 
 from indexes.derived_index import DerivedIndex
 from indexes.index_building import StoppedError
@@ -19,8 +21,18 @@ _FEWEST_MEASURED = 256
 _FEWEST_UNSAVED = 10_000
 
 
+_all: WeakSet[IndexUpkeep] = WeakSet()
+
+
+@atexit.register
+def _give_up_all() -> None:
+    """Python ends a thread that is still there in the middle of FAISS's code, which aborts the process."""
+    for each in list(_all):
+        each.give_up()
+
+
 class IndexUpkeep:
-    """At most one thread, which ends when nothing is due any more."""
+    """At most one thread, which ends when nothing is due any more, or gives up when the process ends."""
 
     def __init__(self, index: DerivedIndex, name: str, *, read_only: bool) -> None:
         """name: of the collection, for the log. read_only: leave it as it is, and the file, but read that through."""
@@ -30,6 +42,7 @@ class IndexUpkeep:
         self._thread: Thread | None = None
         self._lock = Lock()
         self._ended = False
+        _all.add(self)
 
     @property
     def running(self) -> bool:
@@ -47,15 +60,19 @@ class IndexUpkeep:
             self._thread.start()
 
     def end(self) -> bool:
-        """Give up what is under way and start nothing more; False if that was said before."""
+        """As `give_up`, and start nothing more; False if that was said before."""
         with self._lock:
             if self._ended:
                 return False
             self._ended = True
+        self.give_up()
+        return True
+
+    def give_up(self) -> None:
+        """Give up what is under way."""
         self._index.stop()
         if self._thread is not None:
             self._thread.join()
-        return True
 
     def _keep_up(self) -> None:
         try:
