@@ -1,6 +1,6 @@
 """Inner products of queries with a whole gallery: fast ones with a bound on their error, and exact ones.
 
-The fast product is bfloat16 where the processor multiplies it natively (about four times the rate of float32) and
+The fast product is bfloat16 where the processor multiplies it natively (at two to four times the rate of float32) and
 float32 elsewhere. Its error is bounded, not estimated, so that a comparison which the bound settles is settled for
 good and only the rest needs the exact product. Exact means: float64 sums of the float32 inputs, whose products
 float64 holds without rounding.
