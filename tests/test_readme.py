@@ -73,9 +73,13 @@ def test_the_commands_of_the_readme_run_one_after_the_other(tmp_path: Path) -> N
         capture_output=True,
         text=True,
         check=False,
-        timeout=900,
+        timeout=1800,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Recall@1") == 2
+    untrained, trained, by_student = map(
+        float, re.findall(r"^Recall@1 +([\d.]+) %", done.stdout, re.MULTILINE)
+    )
+    assert trained > untrained + 25, "as the page says"
+    assert by_student > 30
     assert "images indexed" in done.stdout
     assert (tmp_path / "runs/mine/bundle/model.json").is_file()
