@@ -2,7 +2,7 @@
 
 Each step leaves something in the demo's folder, and a step whose result is there is not run again: the second demo
 goes straight to the last command. The steps are run as commands, in processes of their own, because that is what they
-are: the demo shows the command line, and adds nothing to it.
+are: the demo shows the command line, and adds nothing to it. What ends the demo ends the command that it is at.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import shlex
 import socket
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from retrieval.errors import DataError, UserError
+from service.command_process import run_command
 
 RECIPE = "sample_catalogue"
 UNTUNED = "hdhe:efficientnet_lite0@96"
@@ -103,22 +103,20 @@ def run_demo(folder: Path, images: Path | None, *, host: str, port: int) -> int:
     _say(
         f"Serve it: open http://{host}:{port}/ and drop an image from {images or folder / 'images'}; Ctrl-C ends it"
     )
-    return subprocess.run(_command(serve), check=False).returncode
+    return run_command(_command(serve))[0]
 
 
 def _run(step: Step) -> int:
     _say(step.title)
     print(f"$ hdhe {shlex.join(step.arguments)}", flush=True)
-    if not step.show:
-        return subprocess.run(_command(step.arguments), check=False).returncode
-    finished = subprocess.run(_command(step.arguments), check=False, stdout=subprocess.PIPE, text=True)
-    print(finished.stdout, end="", flush=True)
-    if finished.returncode == 0:
+    code, output = run_command(_command(step.arguments), capture=step.show)
+    print(output, end="", flush=True)
+    if code == 0 and step.show:
         # Written under another name first: the file stands for a step that ended well.
         temporary = step.result.with_suffix(".part")
-        temporary.write_text(finished.stdout)
+        temporary.write_text(output)
         temporary.rename(step.result)
-    return finished.returncode
+    return code
 
 
 def _command(arguments: tuple[str, ...]) -> list[str]:
