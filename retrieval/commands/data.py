@@ -75,7 +75,8 @@ def check(
     for split in opened.split_names:
         subset = opened.subset(split)
         typer.echo(f"{subset.name}: {len(subset):,} images of {len(subset.classes):,} classes")
-    typer.echo(f"{len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
+    hint = "" if decode else "; images were not decoded: repeat with --decode to find damaged ones"
+    typer.echo(f"{len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}{hint}")
     if problems:
         raise typer.Exit(1)
 

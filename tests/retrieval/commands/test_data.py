@@ -54,11 +54,20 @@ def test_check_prints_a_line_for_each_problem(tmp_path: Path) -> None:
     quick = runner.invoke(data_app, ["check", str(tmp_path / "cups")])
     assert quick.exit_code == 1
     assert "void.jpg: is empty" in quick.stdout
-    assert quick.stdout.splitlines()[-1] == "1 problem"
+    assert quick.stdout.splitlines()[-1].startswith("1 problem; ")
     thorough = runner.invoke(data_app, ["check", str(tmp_path / "cups"), "--decode"])
     assert thorough.exit_code == 1
     assert "text.jpg is not an image of a known format" in thorough.stdout
     assert thorough.stdout.splitlines()[-1] == "2 problems"
+
+
+def test_a_check_without_decoding_says_so(tmp_path: Path) -> None:
+    fill(tmp_path / "cups", a=2, b=3)
+    (tmp_path / "cups" / "b" / "text.jpg").write_text("no image")
+    quick = runner.invoke(data_app, ["check", str(tmp_path / "cups")])
+    assert quick.exit_code == 0
+    said = "no problems; images were not decoded: repeat with --decode to find damaged ones"
+    assert quick.stdout.splitlines()[-1] == said
 
 
 def test_check_of_what_is_no_data_set_is_a_users_mistake(tmp_path: Path) -> None:
