@@ -8,6 +8,7 @@ are: the demo shows the command line, and adds nothing to it. What ends the demo
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import socket
 import sys
@@ -20,6 +21,8 @@ from service.command_process import run_command
 RECIPE = "sample_catalogue"
 UNTUNED = "hdhe:efficientnet_lite0@96"
 """The recipe's network at the recipe's pixels, as ImageNet left it."""
+BEFORE, AFTER = "recall_before.txt", "recall_after.txt"
+"""What the two evaluations printed."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def steps(folder: Path, images: Path | None) -> list[Step]:
         Step(
             "Score the network as ImageNet left it, on classes that training will not see",
             ("evaluate", "--model", UNTUNED, *score),
-            folder / "recall_before.txt",
+            folder / BEFORE,
             show=True,
         ),
         Step(
@@ -54,7 +57,7 @@ def steps(folder: Path, images: Path | None) -> list[Step]:
         Step(
             "Score it again, on the same unseen classes",
             ("evaluate", "--model", str(run / "bundle"), *score),
-            folder / "recall_after.txt",
+            folder / AFTER,
             show=True,
         ),
         Step(
@@ -99,11 +102,26 @@ def run_demo(folder: Path, images: Path | None, *, host: str, port: int) -> int:
         code = _run(step)
         if code:
             return code
+    gained = gain((folder / BEFORE).read_text(), (folder / AFTER).read_text())
+    if gained is not None:
+        _say(gained)
     serve = ("serve", "--collection", str(folder / "collection"), "--host", host, "--port", str(port))
     _say(
         f"Serve it: open http://{host}:{port}/ and drop an image from {images or folder / 'images'}; Ctrl-C ends it"
     )
     return run_command(_command(serve))[0]
+
+
+def gain(before: str, after: str) -> str | None:
+    """A line of what training brought, from what `hdhe evaluate` printed before and after; None without scores."""
+    changes = []
+    for score in ("Recall@1", "MAP@R"):
+        found = [re.search(rf"^{score} +([\d.]+) %$", text, re.MULTILINE) for text in (before, after)]
+        untrained, trained = (each and float(each[1]) for each in found)
+        if untrained is None or trained is None:
+            return None
+        changes.append(f"{score} {untrained:.1f} % -> {trained:.1f} %")
+    return f"Untrained -> trained, on classes that training did not see: {', '.join(changes)}"
 
 
 def _run(step: Step) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from retrieval.errors import UserError
 from service import demo
-from service.demo import run_demo
+from service.demo import gain, run_demo
 
 # Notes its arguments, prints a line, leaves what training leaves, and fails if told to.
 STAND_IN = """
@@ -23,6 +23,10 @@ if (folder / "fail").exists() and arguments[0] == (folder / "fail").read_text():
 if arguments[0] == "train":
     (folder / "out" / "run" / "bundle").mkdir(parents=True)
 print("output of", arguments[0])
+if arguments[0] == "evaluate":
+    trained = (folder / "out" / "run" / "bundle").exists()
+    recall, precision = ("96.67", "65.73") if trained else (" 58.89", "16.81")
+    print(f"\\nRecall@1        {recall} %\\nRecall@10       99.00 %\\nMAP@R           {precision} %\\n")
 """
 
 
@@ -71,6 +75,25 @@ def test_the_second_time_it_shows_the_scores_and_serves_at_once(
     assert walk() == 0
     assert walk.commands == ["serve"]
     assert capfd.readouterr().out.count("output of evaluate") == 2
+
+
+def test_it_says_what_training_brought_just_before_the_address(
+    walk: Walk, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for _ in ("the first time", "from what is there"):
+        walk()
+        told = [line for line in capfd.readouterr().out.splitlines() if line.startswith("== ")]
+        assert told[-2] == (
+            "== Untrained -> trained, on classes that training did not see: "
+            "Recall@1 58.9 % -> 96.7 %, MAP@R 16.8 % -> 65.7 %"
+        )
+        assert f"http://127.0.0.1:{walk.port}/" in told[-1]
+
+
+def test_without_scores_there_is_no_gain() -> None:
+    scores = "Recall@1         58.89 %\nMAP@R            16.81 %\n"
+    assert gain(scores, "stopped") is None
+    assert gain(scores, scores) is not None
 
 
 def test_a_step_that_failed_ends_the_walk_and_is_run_again_the_next_time(walk: Walk) -> None:
