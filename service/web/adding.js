@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { announce, byId, dialog, icon, make, plural, wait } from "./dom.js";
 import { typed } from "./filter_words.js";
+import { freeId } from "./free_ids.js";
 import { askForKey } from "./key.js";
 import { imagesIn, listenForDrops } from "./query.js";
 
@@ -15,8 +16,11 @@ const list = byId("add-list");
 const wrong = byId("add-wrong");
 const start = byId("add-start");
 const progress = byId("add-progress");
+const replacing = byId("add-replace");
 
-let entries = []; // { file, label, idInput, state, row, done }
+// { file, own, idInput, state, row, done, replaced, renamed, isNew }; own: the label of its folder. isNew: the id that
+// was free before it was sent: where the answer gets lost and it is sent again, it replaces nothing but itself.
+let entries = [];
 let sending = null; // the AbortController of the upload under way
 let added = 0;
 let onAdded = () => {};
@@ -40,7 +44,7 @@ function take(files) {
     thumbnail.addEventListener("error", () => thumbnail.classList.add("unshown"), { once: true });
     thumbnail.src = address;
     const row = make("li", {}, thumbnail, idInput, state, remove);
-    const entry = { file, own, idInput, state, row, done: false };
+    const entry = { file, own, idInput, state, row, done: false, replaced: false, renamed: false, isNew: null };
     entries.push(entry);
     list.append(row);
   }
@@ -97,13 +101,47 @@ async function patiently(call, signal) {
   }
 }
 
+const idOf = (entry) => entry.idInput.value.trim();
+
+// Nothing is replaced unbidden; and of two files of one name neither replaces the other, whatever is bidden.
+async function settleIds(part, signal) {
+  const asked = new Map();
+  const isStored = (id) => {
+    if (!asked.has(id)) asked.set(id, patiently(() => api.exists(id, signal), signal));
+    return asked.get(id);
+  };
+  const unsettled = part.filter((entry) => entry.isNew !== idOf(entry));
+  await Promise.all(unsettled.map((entry) => isStored(idOf(entry))));
+  for (const entry of unsettled) {
+    const wanted = idOf(entry);
+    const above = entries.slice(0, entries.indexOf(entry)).map(idOf);
+    const listed = new Set(entries.filter((each) => each !== entry).map(idOf));
+    const id = await freeId(wanted, (id) => {
+      if (id !== wanted) return listed.has(id) || isStored(id);
+      return above.includes(id) || (!replacing.checked && isStored(id));
+    });
+    entry.idInput.value = id;
+    entry.renamed = id !== wanted;
+    entry.isNew = (await isStored(id)) ? null : id;
+  }
+}
+
 function tell(entry, result) {
   entry.done = result.status < 300;
+  entry.replaced = result.status === 200 && entry.isNew !== result.id;
   entry.row.className = entry.done ? "good" : "bad";
   entry.state.textContent = entry.done
-    ? result.status === 201 ? "added" : "replaced"
+    ? entry.replaced ? "replaced" : entry.renamed ? "added, under an id that was free" : "added"
     : result.problem?.detail ?? result.problem?.title ?? `refused (${result.status})`;
   if (entry.done) entry.idInput.readOnly = true;
+}
+
+function inWords(sent) {
+  const done = sent.filter((entry) => entry.done);
+  const replaced = done.filter((entry) => entry.replaced).length;
+  const failed = sent.length - done.length;
+  const others = [replaced && `${replaced} replaced`, failed && `${failed} refused`].filter(Boolean);
+  return `${[`${plural(done.length - replaced, "image")} added`, ...others].join(", ")}.`;
 }
 
 async function send() {
@@ -125,6 +163,7 @@ async function send() {
   try {
     for (let at = 0; at < waiting.length; at += A_TIME) {
       const part = waiting.slice(at, at + A_TIME);
+      await settleIds(part, signal);
       const images = part.map(({ file, own, idInput }) => ({
         file, id: idInput.value.trim(), label: own ?? label.value.trim(), attributes: fields,
       }));
@@ -133,8 +172,7 @@ async function send() {
       added += results.filter((result) => result.status < 300).length;
       progress.value = at + part.length;
     }
-    const failed = waiting.filter((entry) => !entry.done).length;
-    const summary = `${plural(waiting.length - failed, "image")} added${failed ? `, ${failed} refused` : ""}.`;
+    const summary = inWords(waiting);
     byId("add-summary").textContent = summary;
     announce(summary);
   } catch (failure) {
@@ -156,6 +194,7 @@ export function openAdding(files = []) {
   if (!sending) {
     entries = [];
     added = 0;
+    replacing.checked = false;
     list.replaceChildren();
     byId("add-summary").textContent = "";
     wrong.textContent = "";

@@ -95,6 +95,18 @@ export const stats = () => answer("/v1/stats");
 export const model = () => answer("/v1/model");
 export const recall = () => answer("/v1/recall?k=1,2,4,8");
 export const item = (id, signal) => answer(pathOf(id), { signal });
+
+// An id that the service would not take counts as free: what is wrong with it, the upload says.
+export async function exists(id, signal) {
+  try {
+    await item(id, signal);
+    return true;
+  } catch (failure) {
+    if ([404, 422].includes(failure.status)) return false;
+    throw failure;
+  }
+}
+
 export const remove = (id) => answer(pathOf(id), { method: "DELETE" });
 export const picture = async (id, signal) => (await send(imageOf(id), { signal })).blob();
 

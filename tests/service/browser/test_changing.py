@@ -16,7 +16,7 @@ from tests.service.browser.conftest import Opener, Visit, drawing
 from tests.service.browser.steps import choose, hits, until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import FilePayload, Page
+    from playwright.sync_api import FilePayload, Page, Route
 
 
 def file(name: str, content: bytes) -> FilePayload:
@@ -68,6 +68,85 @@ def test_the_query_itself_can_be_added(opened: Opener, visit: Visit) -> None:
         page.keyboard.press("Escape")
         page.wait_for_selector('#grid li:first-child .card[href="?item=mine.png"]')
         assert shop.client.get("mine.png").label is None
+
+
+def test_an_id_that_is_taken_is_left_alone_unless_replacing_is_asked_for(opened: Opener, visit: Visit) -> None:
+    def add(label: str, *contents: bytes, replacing: bool = False) -> str:
+        page.click("#add-open")
+        page.set_input_files("#add-files", [file("image.jpg", content) for content in contents])
+        page.fill("#add-label", label)
+        page.set_checked("#add-replace", replacing)
+        page.click("#add-start")
+        summary = page.locator("#add-summary")
+        expect(summary).not_to_be_empty()
+        words = summary.inner_text()
+        page.keyboard.press("Escape")
+        return words
+
+    def labels() -> dict[str, str | None]:
+        return {item.id: item.label for item in shop.client.items()}
+
+    with opened(empty=True) as shop:
+        page = visit(shop.address)
+        assert add("first", drawing("disc", 40)) == "1 image added."
+        assert add("two", drawing("rings", 40), drawing("rings", 90)) == "2 images added."
+        assert labels() == {"image.jpg": "first", "image-2.jpg": "two", "image-3.jpg": "two"}
+        assert add("new", drawing("disc", 90), drawing("disc", 140), replacing=True) == (
+            "1 image added, 1 replaced."
+        )
+        assert labels() == {
+            "image.jpg": "new",
+            "image-2.jpg": "two",
+            "image-3.jpg": "two",
+            "image-4.jpg": "new",
+        }
+        # It was asked for once, not for good.
+        page.click("#add-open")
+        expect(page.locator("#add-replace")).not_to_be_checked()
+
+
+def test_an_image_whose_answer_was_lost_is_not_stored_twice(opened: Opener, visit: Visit) -> None:
+    with opened(empty=True) as shop:
+        page = visit(shop.address)
+
+        def lose(route: Route) -> None:
+            route.fetch()
+            route.abort()
+
+        page.click("#add-open")
+        page.set_input_files("#add-files", [file("image.jpg", drawing("disc", 40))])
+        page.route("**/v1/items", lose, times=1)
+        page.click("#add-start")
+        expect(page.locator("#add-wrong")).to_contain_text("does not answer")
+        page.click("#add-start")
+        expect(page.locator("#add-summary")).to_have_text("1 image added.")
+        assert [item.id for item in shop.client.items()] == ["image.jpg"]
+
+
+FREE = """async ({ id, taken }) => {
+  const { freeId } = await import("/web/free_ids.js");
+  let asked = 0;
+  const found = await freeId(id, (each) => {
+    asked += 1;
+    return taken.includes(each);
+  });
+  return [found, asked];
+}"""
+
+
+def test_a_free_id_is_found_with_few_questions(page: Page) -> None:
+    def free(id: str, *taken: str) -> list[object]:
+        found: list[object] = page.evaluate(FREE, {"id": id, "taken": taken})
+        return found
+
+    assert free("a.jpg") == ["a.jpg", 1]
+    assert free("vase.03/image", "vase.03/image") == ["vase.03/image-2", 2]
+    assert free("x" * 508 + ".jpg", "x" * 508 + ".jpg")[0] == "x" * 506 + "-2.jpg"
+    many = [f"image-{count}.jpg" for count in range(2, 700)]
+    found, asked = free("image.jpg", "image.jpg", *many)
+    assert found == "image-700.jpg"
+    assert isinstance(asked, int)
+    assert asked < 25
 
 
 def delete_first(page: Page) -> None:
