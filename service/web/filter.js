@@ -43,6 +43,17 @@ function use(next) {
   changed();
 }
 
+// What the form asks. A row counts once it has a name and a value; until then it only stands in the form.
+const asked = ({ labels, rows }) => filterOf({ labels, rows: rows.filter(({ name, value }) => name !== "" && value !== "") });
+
+function useForm(next) {
+  form = next;
+  const before = JSON.stringify(filter);
+  filter = asked(form);
+  show();
+  if (JSON.stringify(filter) !== before) changed();
+}
+
 function show() {
   const active = filter !== null;
   wrong.textContent = "";
@@ -58,7 +69,7 @@ function show() {
   byId("filter-labels").replaceChildren(
     ...form.labels.map((label) =>
       make("li", {}, label, remover(`Take ${label} out of the filter`, () => {
-        use(filterOf({ ...form, labels: form.labels.filter((each) => each !== label) }));
+        useForm({ ...form, labels: form.labels.filter((each) => each !== label) });
       })),
     ),
   );
@@ -67,12 +78,10 @@ function show() {
 
 const remover = (words, click) => make("button", { type: "button", class: "small-round", "aria-label": words, click }, icon("close"));
 
-// A row counts once it has a name and a value; until then it only stands in the form.
 function rowElement(row, at) {
   const change = (part) => {
-    const rows = form.rows.map((each, place) => (place === at ? { ...each, ...part } : each));
-    form.rows = rows;
-    const next = filterOf({ ...form, rows: rows.filter((each) => each.name !== "" && each.value !== "") });
+    form.rows = form.rows.map((each, place) => (place === at ? { ...each, ...part } : each));
+    const next = asked(form);
     if (JSON.stringify(next) === JSON.stringify(filter)) return;
     filter = next;
     json.value = filter === null ? "" : JSON.stringify(filter, null, 1);
@@ -93,9 +102,7 @@ function rowElement(row, at) {
     change: (event) => change({ value: event.target.value.trim() === "" ? "" : typed(event.target.value) }),
   });
   const remove = remover("Take this condition out of the filter", () => {
-    const rows = form.rows.filter((_, place) => place !== at);
-    const complete = rows.filter((each) => each.name !== "" && each.value !== "");
-    use(filterOf({ ...form, rows: complete }));
+    useForm({ ...form, rows: form.rows.filter((_, place) => place !== at) });
   });
   return make("div", { class: "row" }, name, operator, value, remove);
 }
@@ -111,7 +118,7 @@ function addLabel() {
   const label = labelInput.value.trim();
   if (!label) return;
   labelInput.value = "";
-  if (!form.labels.includes(label)) use(filterOf({ ...form, labels: [...form.labels, label] }));
+  if (!form.labels.includes(label)) useForm({ ...form, labels: [...form.labels, label] });
   labelInput.focus();
 }
 

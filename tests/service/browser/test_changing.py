@@ -70,7 +70,9 @@ def test_the_query_itself_can_be_added(opened: Opener, visit: Visit) -> None:
         assert shop.client.get("mine.png").label is None
 
 
-def test_an_id_that_is_taken_is_left_alone_unless_replacing_is_asked_for(opened: Opener, visit: Visit) -> None:
+def test_an_id_that_is_taken_is_left_alone_unless_replacing_is_asked_for(
+    opened: Opener, visit: Visit
+) -> None:
     def add(label: str, *contents: bytes, replacing: bool = False) -> str:
         page.click("#add-open")
         page.set_input_files("#add-files", [file("image.jpg", content) for content in contents])

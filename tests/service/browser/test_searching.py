@@ -117,6 +117,29 @@ def test_the_filter_narrows_the_hits_and_stays_in_the_address(page: Page) -> Non
     assert "filter" not in page.url
 
 
+def test_an_unfinished_condition_filters_nothing_and_stays_in_the_form(page: Page) -> None:
+    choose(page, QUERY)
+    hits(page)
+    page.click("#filter > summary")
+    page.click("#filter-more")
+    page.click("#filter-more")
+    names = page.locator("#filter-rows .row input").filter(visible=True)
+    names.nth(0).fill("shade")
+    for label, words in (("disc", "label is disc"), ("rings", "label is disc or rings")):
+        page.fill("#filter-label", label)
+        page.keyboard.press("Enter")
+        expect(page.locator("#filter-words")).to_have_text(words)
+    expect(page.locator("#grid li")).to_have_count(8)
+    page.get_by_role("button", name="Take disc out of the filter").click()
+    expect(page.locator("#grid li")).to_have_count(4)
+    expect(page.locator("#filter-words")).to_have_text("label is rings")
+    expect(page.locator("#filter-rows .row")).to_have_count(2)
+    expect(names.nth(0)).to_have_value("shade")
+    page.get_by_role("button", name="Take this condition out of the filter").first.click()
+    expect(page.locator("#filter-rows .row")).to_have_count(1)
+    expect(page.locator("#grid li")).to_have_count(4)
+
+
 def test_any_filter_can_be_written_as_json(page: Page) -> None:
     choose(page, QUERY)
     hits(page)
