@@ -103,6 +103,6 @@ def open_dataset(name_or_dir: str, root: Path | None = None) -> ImageDataset:
     if path.suffix.lower() == ".csv" and path.is_file():
         return manifest.read(path)
     raise DataError(
-        f"{name_or_dir!r} is neither a folder, nor a .csv manifest, nor a known data set "
-        f"({', '.join(DATASETS)})"
+        f"{name_or_dir!r} is neither a folder, nor a .csv manifest, nor a known data set; give a folder that holds "
+        f"a folder of images for each class, or one of {', '.join(DATASETS)}"
     )

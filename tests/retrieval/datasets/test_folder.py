@@ -104,7 +104,8 @@ def test_folders_that_cannot_be_a_data_set_are_refused(tmp_path: Path) -> None:
     refused("hole", "hole/b holds no readable image")
     fill(tmp_path / "holes", a=0, b=0)
     refused("holes", "no readable images in the 2 class folders")
-    refused("missing", "neither a folder, nor a .csv manifest, nor a known data set")
+    what_to_do = "give a folder that holds a folder of images for each class, or one of cub200, "
+    refused("missing", f"neither a folder, nor a .csv manifest, nor a known data set; {what_to_do}")
 
 
 def test_a_root_goes_only_with_a_known_set(tmp_path: Path) -> None:
