@@ -199,6 +199,9 @@ def _untuned(preset: str, backbone: str, pixels: str | None = None) -> Bundle:
 def _read_document(folder: Path) -> dict[str, Any]:
     path = folder / "model.json"
     if not path.is_file():
+        within = folder / "bundle"
+        if (within / "model.json").is_file():
+            raise BundleError(f"{folder} is not a model bundle but a training run's folder; give {within}")
         raise BundleError(
             f"{folder} is not a model bundle (no model.json); give the bundle/ folder of a training run, "
             f"or PRESET:BACKBONE such as single:efficientnet_lite0"

@@ -149,6 +149,16 @@ def test_missing_weights_and_missing_folder(bundle: Path, tmp_path: Path) -> Non
         load_bundle(tmp_path / "nowhere")
 
 
+def test_of_a_runs_folder_the_bundle_in_it_is_proposed(bundle: Path, tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "mine"
+    run.mkdir(parents=True)
+    bundle.rename(run / "bundle")
+    with pytest.raises(BundleError) as caught:
+        load_bundle(run)
+    assert str(caught.value).endswith(f"give {run / 'bundle'}")
+    assert load_bundle(run / "bundle").fingerprint
+
+
 def test_a_name_gives_the_network_as_imagenet_left_it() -> None:
     loaded: Bundle = load_bundle("single:efficientnet_lite0@64")
     assert loaded.preprocessing.pixels == 64
