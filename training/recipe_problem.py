@@ -9,6 +9,8 @@ from typing import Any, TypeAlias, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from training.sections.section import RemediedError
+
 Key: TypeAlias = tuple[str, ...]
 """Where a value stands in the file, from the outside in: ("optimiser", "lr")."""
 
@@ -56,6 +58,8 @@ def _say(model: type[BaseModel], error: ErrorDetails, dotted: str, key: Key) -> 
     if kind == "value_error":
         # Raised by the recipe's own checks, which say everything.
         said = str(context["error"])
+        if isinstance(context["error"], RemediedError):
+            said = f"{said}; {context['error'].remedy(dotted)}"
         return f"{dotted} {said}" if said.startswith("must ") else f"{dotted}: {said}"
     if kind in _BOUNDS:
         name, text = _BOUNDS[kind]

@@ -103,6 +103,8 @@ def test_a_mistake_names_its_key_and_line(file: Path, old: str, new: str, messag
     ("override", "message"),
     [
         ("optimiser.lr=-1", "optimiser.lr must be > 0; got -1 (--set optimiser.lr=-1)"),
+        ("schedule.warmup_epochs=40", "give --set schedule.warmup_epochs=0, or more epochs"),
+        ("schedule.frozen_epochs=99", "give --set schedule.frozen_epochs=0, or more epochs"),
         ("optimizer.lr=1", "optimizer is not a key of a recipe; did you mean optimiser?"),
         ("optimiser.lr", "--set needs key=value"),
         ("=3", "--set needs key=value"),

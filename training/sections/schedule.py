@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from training.sections.section import Section
+from training.sections.section import RemediedError, Section
 
 
 class StageSection(Section):
@@ -23,7 +23,8 @@ class StageSection(Section):
     @model_validator(mode="after")
     def _warmup_ends(self) -> Self:
         if self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs {self.warmup_epochs:g} leaves nothing of {self.epochs} epochs")
+            message = f"warmup_epochs {self.warmup_epochs:g} leaves nothing of {_epochs(self.epochs)}"
+            raise RemediedError(message, "warmup_epochs", 0, "more epochs")
         return self
 
 
@@ -39,7 +40,12 @@ class ScheduleSection(StageSection):
     @model_validator(mode="after")
     def _network_learns(self) -> Self:
         if self.frozen_epochs >= self.epochs:
-            raise ValueError(
-                f"frozen_epochs {self.frozen_epochs} leaves nothing of {self.epochs} epochs for the network"
+            message = (
+                f"frozen_epochs {self.frozen_epochs} leaves nothing of {_epochs(self.epochs)} for the network"
             )
+            raise RemediedError(message, "frozen_epochs", 0, "more epochs")
         return self
+
+
+def _epochs(count: int) -> str:
+    return "1 epoch" if count == 1 else f"{count} epochs"

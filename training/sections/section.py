@@ -14,6 +14,18 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """A finite number above zero."""
 
 
+class RemediedError(ValueError):
+    """Values that do not go together, and one way out: another value of a key of the same section."""
+
+    def __init__(self, message: str, key: str, value: object, otherwise: str) -> None:
+        super().__init__(message)
+        self.key, self.value, self.otherwise = key, value, otherwise
+
+    def remedy(self, section: str) -> str:
+        """What to do. section: the dotted key of the section in its recipe."""
+        return f"give --set {section}.{self.key}={self.value}, or {self.otherwise}"
+
+
 class Section(BaseModel):
     """A part of a recipe: unknown keys are refused and values do not change after loading."""
 
