@@ -7,16 +7,15 @@ are: the demo shows the command line, and adds nothing to it. What ends the demo
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from retrieval.errors import DataError, UserError
 from service.command_process import run_command
+from service.listening import listen
 
 RECIPE = "sample_catalogue"
 UNTUNED = "hdhe:efficientnet_lite0@96"
@@ -160,15 +159,10 @@ def _claim(folder: Path, images: Path | None) -> None:
 
 def _check_port(host: str, port: int) -> None:
     """Fail now rather than after minutes of training."""
-    with socket.socket() as probe:
-        if os.name == "posix":
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise UserError(
-                f"{host}:{port} cannot be served ({error.strerror}); choose another port: make demo PORT=8001"
-            ) from error
+    try:
+        listen(host, port).close()
+    except UserError as error:
+        raise UserError(f"{error} (make demo PORT=NUMBER)") from None
 
 
 def _say(text: str) -> None:

@@ -14,7 +14,11 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listening = socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
-        raise UserError(f"cannot listen on {host}:{port}: {error}; choose another --host or --port") from None
+        # Python adds the address to the system's words.
+        reason = (getattr(error, "strerror", None) or str(error)).partition(" (while ")[0]
+        raise UserError(
+            f"cannot listen on {host}:{port}: {reason[:1].lower()}{reason[1:]}; choose another --host or --port"
+        ) from None
     # Connections inherit it. asyncio sets it only where a socket names its protocol, which this one does not; without
     # it the body of an answer waits until the client's system acknowledges the head: 40 ms on Linux.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

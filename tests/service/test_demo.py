@@ -129,7 +129,7 @@ def test_mistakes_are_found_before_the_minutes_of_training(walk: Walk) -> None:
         walk(walk.folder / "nowhere")
     with (
         socket.create_server(("127.0.0.1", walk.port)),
-        pytest.raises(UserError, match="choose another port"),
+        pytest.raises(UserError, match="address already in use; choose another --host or --port"),
     ):
         walk()
     assert not (walk.folder / "log").exists()
