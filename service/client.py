@@ -128,10 +128,11 @@ class Client:
         query_id: str | None = None,
         view: View = "item",
         typical: bool = True,
+        head: int | None = None,
     ) -> bytes:
         """A PNG of what makes an item like an image, or like another item; see POST /v1/explanations."""
         path = "/v1/explanations"
-        asked = {"id": id, "view": view, "typical": typical}
+        asked = {"id": id, "view": view, "typical": typical} | ({} if head is None else {"head": head})
         if image is not None:
             return self._send("POST", path, data=asked, files=[_file(image)]).content
         return self._send("POST", path, json={**asked, "query_id": query_id}).content

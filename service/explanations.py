@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from retrieval.images import ImageLimits, decode_image
+from service.problems import InvalidRequestError
 from service.scheduling.bounded_threads import BoundedThreads
 from service.schemas import View
 
@@ -38,10 +39,15 @@ WAITING = 8
 
 @dataclass(frozen=True)
 class Explained:
-    """png: content of a file. score: cosine of the query and the item's thumbnail."""
+    """png: content of a file. score: cosine of the query and the item's thumbnail.
+
+    part: what the map in the picture sums to, None for panels. Without `typical` it is the score, or the head's part of
+    it; with it, what goes beyond the similarity to the typical image.
+    """
 
     png: bytes
     score: float
+    part: float | None
 
 
 class Explanations:
@@ -54,24 +60,42 @@ class Explanations:
         self._typical: tuple[float, NDArray[np.float32]] | None = None
 
     async def explain(
-        self, query: bytes, item: bytes, view: View, *, typical: bool, names: tuple[str, str]
+        self,
+        query: bytes,
+        item: bytes,
+        view: View,
+        *,
+        typical: bool,
+        names: tuple[str, str],
+        head: int | None = None,
     ) -> Explained:
         """Explain why two image files are alike. names: of the query and of the item, for captions.
 
-        typical: take off what the collection's images have in common, so that what is particular shows. Raises
-        ImageError for a query that cannot be used, and OverloadedError where too many wait.
+        typical: take off what the collection's images have in common, so that what is particular shows. head: number
+        of the one whose map is shown, None for all together. Raises ImageError for a query that cannot be used,
+        InvalidRequestError for a head that the model has not, and OverloadedError where too many wait.
         """
-        return await self._thread.run(self._explain, query, item, view, typical, names)
+        heads = len(self._gallery.embedder.bundle.network.spec.heads)
+        if head is not None and head > heads:
+            raise InvalidRequestError(f"head must be at most {heads}, the heads of this model; got {head}")
+        of_head = None if head is None else head - 1
+        return await self._thread.run(self._explain, query, item, view, typical, names, of_head)
 
     def close(self) -> None:
         """Finish what was accepted and stop the thread. Blocks."""
         self._thread.close()
 
     def _explain(
-        self, query: bytes, item: bytes, view: View, typical: bool, names: tuple[str, str]
+        self,
+        query: bytes,
+        item: bytes,
+        view: View,
+        typical: bool,
+        names: tuple[str, str],
+        head: int | None,
     ) -> Explained:
         from retrieval.explain import explain
-        from retrieval.explanation_picture import png
+        from retrieval.explanation_picture import overlaid, png
 
         bundle = self._gallery.embedder.bundle
         least = bundle.preprocessing.decoded_side
@@ -79,17 +103,19 @@ class Explanations:
         prepared = [bundle.preprocessing.prepare(image) for image in images]
         explanation = explain(bundle, *prepared, typical=self._mean() if typical else None)
         images[0].thumbnail((PICTURE_PIXELS, PICTURE_PIXELS))
-        return Explained(png(self._picture(explanation, images, view, names)), explanation.score)
+        if view == "panels":
+            return Explained(png(self._panels(explanation, images, names)), explanation.score, None)
+        of = 0 if view == "query" else 1
+        shown = explanation.map(of=of, head=head)
+        picture = overlaid(images[of], shown.values, bundle.preprocessing)
+        return Explained(png(picture), explanation.score, shown.part)
 
-    def _picture(
-        self, explanation: Explanation, images: list[Image.Image], view: View, names: tuple[str, str]
+    def _panels(
+        self, explanation: Explanation, images: list[Image.Image], names: tuple[str, str]
     ) -> Image.Image:
-        from retrieval.explanation_picture import draw, overlaid, rows_of, seen
+        from retrieval.explanation_picture import draw, rows_of, seen
 
         bundle = self._gallery.embedder.bundle
-        if view != "panels":
-            of = 0 if view == "query" else 1
-            return overlaid(images[of], explanation.map(of=of).values, bundle.preprocessing)
         count = len(bundle.network.heads)
         heads = (None,) if count == 1 else (*range(count), None)
         photographs = [

@@ -96,6 +96,17 @@ class ExplanationChoices(BaseModel):
         default=True,
         description="Take off what the images of the collection have in common, so that what is particular shows.",
     )
+    head: int | None = Field(
+        default=None,
+        ge=1,
+        description="With item and query: the map of one head alone, counted from 1; else of all together.",
+    )
+
+    @model_validator(mode="after")
+    def _one_map(self) -> Self:
+        if self.head is not None and self.view == "panels":
+            raise ValueError("head goes with the views item and query; panels show every head")
+        return self
 
 
 class ExplanationQuery(ExplanationChoices):

@@ -25,7 +25,7 @@ from service.schemas import ExplanationChoices, ExplanationQuery
 
 router = APIRouter(tags=["explanations"])
 
-SCORE = "Hdhe-Score"
+SCORE, PART = "Hdhe-Score", "Hdhe-Part"
 PNG_ANSWER: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The picture.",
@@ -35,7 +35,13 @@ PNG_ANSWER: dict[int | str, dict[str, Any]] = {
                 "description": "Cosine of the query and the item's thumbnail.",
                 "schema": {"type": "number"},
                 "example": 0.8731,
-            }
+            },
+            PART: {
+                "description": "What the map adds up to, with the views item and query. With typical it is what goes "
+                "beyond the likeness to the collection's average image.",
+                "schema": {"type": "number"},
+                "example": 0.1204,
+            },
         },
     }
 }
@@ -73,10 +79,13 @@ async def explanations(request: Request, backend: ReadyBackend) -> Response:
         case _:
             raise unsupported_media_type(MULTIPART, JSON)
     explaining = backend.explanations.explain(
-        query, item, choices.view, typical=choices.typical, names=(name, choices.id)
+        query, item, choices.view, typical=choices.typical, names=(name, choices.id), head=choices.head
     )
     explained = await while_present(request, explaining)
-    return Response(explained.png, media_type="image/png", headers={SCORE: f"{explained.score:.4f}"})
+    headers = {SCORE: f"{explained.score:.4f}"}
+    if explained.part is not None:
+        headers[PART] = f"{explained.part:.4f}"
+    return Response(explained.png, media_type="image/png", headers=headers)
 
 
 async def _thumbnail(id: str, backend: Backend) -> bytes:

@@ -124,16 +124,19 @@ export function search(query, { k, filter, signal }) {
   return answer("/v1/search", { method: "POST", body: form, signal, bytes: query.image.size });
 }
 
-// The map of what makes the query and an item alike, over the item or over the query: a PNG.
-export async function explain(query, id, view, signal) {
-  if (query.id !== undefined) {
-    return (await send("/v1/explanations", { ...asJson({ query_id: query.id, id, view }), signal })).blob();
-  }
+// The map of what makes the query and an item alike, over the item or over the query: a PNG, and the number that it adds
+// up to. head: one of the model's, from 1; all together where there is none.
+export async function explain(query, id, { view, head, signal }) {
+  const response = await send("/v1/explanations", { ...explanation(query, { id, view, head }), signal });
+  return { picture: await response.blob(), part: Number(response.headers.get("Hdhe-Part")) };
+}
+
+function explanation(query, asked) {
+  if (query.id !== undefined) return asJson({ query_id: query.id, ...asked });
   const form = new FormData();
   form.append("image", query.image, "query");
-  form.append("id", id);
-  form.append("view", view);
-  return (await send("/v1/explanations", { method: "POST", body: form, signal })).blob();
+  for (const [name, value] of Object.entries(asked)) if (value !== undefined) form.append(name, value);
+  return { method: "POST", body: form };
 }
 
 // images: [{ file, id, label, attributes }]; a result for each.

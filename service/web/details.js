@@ -1,7 +1,7 @@
 // One item at large: its picture beside the query's, why the two are alike, what is known of it, and its deletion.
 
 import * as api from "./api.js";
-import { announce, byId, dialog, facts, number } from "./dom.js";
+import { announce, byId, dialog, facts, make, number, similarity } from "./dom.js";
 import { textOf } from "./filter_words.js";
 import { askForKey } from "./key.js";
 import { pictureOf } from "./pictures.js";
@@ -13,9 +13,9 @@ const heads = byId("details-heads");
 const wrong = byId("details-wrong");
 
 let current = null; // { item, query, onMore, onDelete }
-let manyHeads = false;
+let headCount = 1;
 
-export const setModel = (model) => (manyHeads = model.heads > 1);
+export const setModel = (model) => (headCount = model.heads);
 
 function overlay(figure, address) {
   figure.querySelector(".heat")?.remove();
@@ -34,13 +34,42 @@ async function showWhy() {
     overlay(figure, null);
     if (!switchWhy.checked || !canExplain()) continue;
     try {
-      const address = await why(item.id, view);
+      const { address } = await why(item.id, view);
       if (current?.item === item && switchWhy.checked) overlay(figure, address);
     } catch (failure) {
       if (failure.name === "AbortError" || current?.item !== item) return;
       wrong.textContent = `What is alike cannot be shown. ${failure.detail || failure.title}`;
       return;
     }
+  }
+}
+
+// A row for each head: its map over the query and over the item, with what they add up to.
+async function showHeads() {
+  const { item } = current;
+  const maps = byId("details-maps");
+  const sums = { query: 0, item: 0 };
+  try {
+    const rows = [];
+    for (let head = 1; head <= headCount; head += 1) {
+      const figures = [];
+      for (const view of ["query", "item"]) {
+        const { address, part } = await why(item.id, view, head);
+        if (current?.item !== item) return;
+        sums[view] += part;
+        const image = make("img", { class: "picture", alt: `The ${view} with the map of head ${head}`, src: address });
+        const caption = make("figcaption", { class: "quiet" }, `Head ${head}: ${similarity(part)}`);
+        figures.push(make("figure", {}, make("div", { class: "frame" }, image), caption));
+      }
+      rows.push(make("div", { class: "pair" }, ...figures));
+      maps.replaceChildren(...rows);
+    }
+    byId("details-sums").textContent =
+      "A number says how much its head adds to the likeness beyond what the picture has in common with the average " +
+      `image here. So together they make ${similarity(sums.query)} over the query and ${similarity(sums.item)} over ` +
+      "the item, not the similarity.";
+  } catch (failure) {
+    if (failure.name !== "AbortError") wrong.textContent = failure.detail || failure.title;
   }
 }
 
@@ -61,13 +90,14 @@ export function showDetails(item, { query, onMore, onDelete }) {
     queryFigure.querySelector(".frame").replaceChildren(image);
   }
   byId("details-why-line").hidden = !canExplain();
-  heads.hidden = !canExplain() || !manyHeads;
+  heads.hidden = !canExplain() || headCount < 2;
   heads.open = false;
-  byId("details-panels").removeAttribute("src");
+  byId("details-maps").replaceChildren();
+  byId("details-sums").textContent = "";
   facts(byId("details-facts"), [
     ["Id", item.id],
     ["Label", item.label ?? "none"],
-    ...(item.score === undefined ? [] : [["Similarity", item.score.toFixed(4)]]),
+    ...(item.score === undefined ? [] : [["Similarity", similarity(item.score)]]),
     ...Object.entries(item.attributes ?? {}).map(([name, value]) => [name, textOf(value)]),
   ]);
   element.showModal();
@@ -108,16 +138,7 @@ async function remove() {
 }
 
 switchWhy.addEventListener("change", showWhy);
-heads.addEventListener("toggle", async () => {
-  const { item } = current;
-  if (!heads.open || byId("details-panels").src) return;
-  try {
-    const address = await why(item.id, "panels");
-    if (current?.item === item) byId("details-panels").src = address;
-  } catch (failure) {
-    if (failure.name !== "AbortError") wrong.textContent = failure.detail || failure.title;
-  }
-});
+heads.addEventListener("toggle", () => heads.open && showHeads());
 byId("details-more").addEventListener("click", () => {
   const { item, onMore } = current;
   element.close();

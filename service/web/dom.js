@@ -29,6 +29,7 @@ export const icon = (name) =>
 
 export const number = new Intl.NumberFormat("en");
 export const plural = (count, one, many = `${one}s`) => `${number.format(count)} ${count === 1 ? one : many}`;
+export const similarity = (cosine) => cosine.toFixed(3); // everywhere alike
 export const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
 // A pair list of a <dl>.

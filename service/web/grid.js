@@ -1,6 +1,6 @@
 // Items as pictures, each with what can be done with it. Arrow keys go from picture to picture.
 
-import { announce, byId, icon, make } from "./dom.js";
+import { announce, byId, icon, make, similarity } from "./dom.js";
 import { textOf } from "./filter_words.js";
 import { pictureOf } from "./pictures.js";
 import { showWhyOver } from "./query.js";
@@ -32,9 +32,9 @@ function card(item, { queryLabel, onChoose, onDetails }) {
     "span",
     { class: "caption" },
     make("span", { class: "label" }, name),
-    scored && make("span", { class: same ? "score same" : "score" }, item.score.toFixed(3)),
+    scored && make("span", { class: same ? "score same" : "score" }, similarity(item.score)),
   );
-  const spoken = [name, scored && `similarity ${item.score.toFixed(2)}`, same && "same label", words];
+  const spoken = [name, scored && `similarity ${similarity(item.score)}`, same && "same label", words];
   const link = make(
     "a",
     {
@@ -73,7 +73,7 @@ function whyButton(item, name, frame) {
   async function show() {
     button.classList.add("asking");
     try {
-      const [address] = await Promise.all([why(item.id), why(item.id, "query").then(showOverQuery, () => {})]);
+      const [{ address }] = await Promise.all([why(item.id), why(item.id, "query").then(showOverQuery, () => {})]);
       if (!wanted()) return hide();
       over ??= make("img", { class: "heat", alt: `What makes ${name} like the query: the brighter, the more` });
       over.src = address;
@@ -87,7 +87,7 @@ function whyButton(item, name, frame) {
       button.classList.remove("asking");
     }
   }
-  function showOverQuery(address) {
+  function showOverQuery({ address }) {
     if (wanted()) showWhyOver(address);
   }
   function hide() {

@@ -5,31 +5,36 @@ import * as api from "./api.js";
 const KEPT = 80;
 
 let query = null; // { id } or { image }
-const kept = new Map(); // "view id" -> promise of an object URL
+const kept = new Map(); // "view head id" -> promise of { address, part }
 let asking = new AbortController();
+
+const giveBack = (map) => map.then(({ address }) => URL.revokeObjectURL(address), () => {});
 
 export function setQuery(next) {
   asking.abort();
   asking = new AbortController();
-  for (const address of kept.values()) address.then(URL.revokeObjectURL, () => {});
+  for (const map of kept.values()) giveBack(map);
   kept.clear();
   query = next;
 }
 
 export const canExplain = () => query !== null;
 
-// The object URL of a picture; view: item, query or panels. Raises Failure.
-export function why(id, view = "item") {
-  const name = `${view} ${id}`;
+// { address, part }: the object URL of the picture, and what the map in it adds up to. view: item or query; head: one of
+// the model's heads, from 1, or all together. Raises Failure.
+export function why(id, view = "item", head = undefined) {
+  const name = `${view} ${head ?? "all"} ${id}`;
   if (!kept.has(name)) {
-    const address = api.explain(query, id, view, asking.signal).then((blob) => URL.createObjectURL(blob));
+    const map = api
+      .explain(query, id, { view, head, signal: asking.signal })
+      .then(({ picture, part }) => ({ address: URL.createObjectURL(picture), part }));
     // What failed may be tried again.
-    address.catch(() => kept.delete(name));
-    kept.set(name, address);
+    map.catch(() => kept.delete(name));
+    kept.set(name, map);
     if (kept.size > KEPT) {
       const [oldest, dropped] = kept.entries().next().value;
       kept.delete(oldest);
-      dropped.then(URL.revokeObjectURL, () => {});
+      giveBack(dropped);
     }
   }
   return kept.get(name);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -219,7 +220,21 @@ def test_the_details_show_both_pictures_and_each_head(page: Page) -> None:
     page.uncheck("#details-why")
     expect(page.locator("#details-dialog img.heat")).to_have_count(0)
     page.click("#details-heads summary")
-    until(page, "document.getElementById('details-panels').naturalWidth > 600")
+    maps = page.locator("#details-maps img")
+    expect(maps).to_have_count(4)
+    expect(page.locator("#details-sums")).to_contain_text("not the similarity")
+    parts = [float(text.split()[-1]) for text in page.locator("#details-maps figcaption").all_inner_texts()]
+    together = [float(text) for text in re.findall(r"-?\d\.\d+", page.locator("#details-sums").inner_text())]
+    assert together == pytest.approx([sum(parts[0::2]), sum(parts[1::2])], abs=2e-3)
+    # One rounding everywhere, and all of it is in the window.
+    score = page.locator("#grid .score").first.inner_text().removeprefix("✓ ")
+    expect(page.locator("#details-facts")).to_contain_text(f"Similarity\n{score}", use_inner_text=True)
+    until(page, "[...document.querySelectorAll('#details-maps img')].every((each) => each.naturalWidth > 0)")
+    right = "all => Math.max(...all.map((each) => each.getBoundingClientRect().right))"
+    box = page.locator("#details-dialog").bounding_box()
+    assert box is not None
+    assert maps.evaluate_all(right) < box["x"] + box["width"]
+    assert len(set(maps.evaluate_all("all => all.map((each) => each.src)"))) == 4
     expect(page.locator("#details-facts")).to_contain_text("shade")
 
 

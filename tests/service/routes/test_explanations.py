@@ -97,6 +97,26 @@ def test_the_panels_show_both_and_each_head(client: TestClient) -> None:
     assert height > 2 * 220
 
 
+@pytest.mark.parametrize("view", ["item", "query"])
+def test_the_parts_of_the_heads_add_up(client: TestClient, gallery: Gallery, view: str) -> None:
+    def part(**fields: str) -> float:
+        return float(explained(client, view=view, **fields).headers["hdhe-part"])
+
+    plain = explained(client, view=view, typical="false")
+    assert part(typical="false") == float(plain.headers["hdhe-score"])
+    assert part(typical="false", head="1") + part(typical="false", head="2") == pytest.approx(
+        part(typical="false"), abs=2e-4
+    )
+    assert explained(client, view=view, typical="false", head="1").content != plain.content
+    # With it they are what goes beyond the likeness to the average of the collection.
+    thumbnail = client.get("/v1/items/left/image").content
+    query, item = gallery.embedder.embed([disc(24, 72), thumbnail])
+    own, other = (item, query) if view == "item" else (query, item)
+    beyond = float(own @ (other - gallery.collection.sample(10).mean(0)))
+    assert part(head="1") + part(head="2") == pytest.approx(beyond, abs=2e-3)
+    assert part() == pytest.approx(beyond, abs=2e-3)
+
+
 def test_what_is_typical_is_taken_off_unless_it_is_not_wanted(client: TestClient) -> None:
     plain = explained(client, typical="false").content
     assert explained(client).content != plain
@@ -120,7 +140,10 @@ def test_two_items(client: TestClient) -> None:
         ({"id": ""}, 422, "invalid-item", "id"),
         ({"view": "both"}, 422, "invalid-request", "view"),
         ({"typical": "perhaps"}, 422, "invalid-request", "typical"),
-        ({"head": "1"}, 422, "invalid-request", "head"),
+        ({"head": "0"}, 422, "invalid-request", "head"),
+        ({"head": "3"}, 422, "invalid-request", "at most 2"),
+        ({"head": "1", "view": "panels"}, 422, "invalid-request", "head"),
+        ({"heads": "1"}, 422, "invalid-request", "heads"),
     ],
 )
 def test_a_mistake_is_told(
