@@ -53,5 +53,5 @@ def _with_good_ids(images: list[GalleryImage], problems: list[str]) -> tuple[lis
             check_id(image.id)
             good.append(image)
         except InvalidItemError as error:
-            problems.append(f"{image.id!r}: {error}; rename the file; left out")
+            problems.append(f"{image.id!r}: {error}; rename the file")
     return good, problems

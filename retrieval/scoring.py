@@ -13,6 +13,7 @@ from retrieval.bundle import Bundle
 from retrieval.datasets import QUERY_GALLERY, ImageDataset
 from retrieval.embedder import Embedder
 from retrieval.errors import DataError, ImageError
+from retrieval.left_out import left_out
 from retrieval.progress import track
 from retrieval.recall import LEAVE_ONE_OUT, RecallReport, recall_at_k
 
@@ -98,11 +99,11 @@ def _embed(
     embeddings = np.zeros((len(paths), embedder.embedding_size), np.float32)
     readable = np.ones(len(paths), bool)
 
-    def left_out(position: int, error: ImageError) -> None:
+    def pass_over(position: int, error: ImageError) -> None:
         readable[position] = False
-        report(f"left out: {error}")
+        report(left_out(error))
 
-    batches = embedder.batches(paths, on_error=left_out)
+    batches = embedder.batches(paths, on_error=pass_over)
     total = -(-len(paths) // embedder.batch_size)
     for rows, batch in track(batches, total=total, label=f"embed {label}", unit="batches"):
         embeddings[rows] = batch

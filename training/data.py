@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from retrieval.datasets import ImageDataset, Subset, holdout_classes, keep_readable, open_dataset
 from retrieval.errors import DataError
+from retrieval.left_out import left_out
 from training.recipe import Recipe
 
 
@@ -25,7 +26,7 @@ def choose_subsets(
 ) -> tuple[Subset, Subset | None]:
     """`open_subsets` of a data set that is open already."""
     for problem in dataset.problems:
-        report(problem)
+        report(left_out(problem))
     threads = recipe.machine.threads
     training = keep_readable(dataset.subset(recipe.data.split), report, threads=threads)
     validation = None

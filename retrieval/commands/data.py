@@ -64,7 +64,7 @@ def check(
     paths = [record.path for record in opened.records]
     # Folders and manifests have been through the same look at each file when they were opened.
     readable, problems = readable_files(track(paths, total=len(paths), label="looking", unit="files"))
-    problems = [*opened.problems, *(problem.removesuffix("; left out") for problem in problems)]
+    problems = [*opened.problems, *problems]
     if decode:
         with ThreadPoolExecutor() as pool:
             errors = pool.map(decoding_error, readable)

@@ -79,11 +79,12 @@ def _write_file(
     from retrieval.embedder import Embedder
     from retrieval.embeddings_file import EmbeddingsFile, write_embeddings
     from retrieval.errors import ImageError
+    from retrieval.left_out import left_out
     from retrieval.progress import track
 
     dataset = open_dataset(images, root)
     for problem in dataset.problems:
-        typer.echo(f"hdhe: {problem}", err=True)
+        typer.echo(left_out(problem), err=True)
     subset = dataset.subset(split or "all")
     embedder = Embedder(load_bundle(model), engine=engine)
     paths = [record.path for record in subset.records]
@@ -92,7 +93,7 @@ def _write_file(
 
     def report(position: int, error: ImageError) -> None:
         unreadable.append(position)
-        typer.echo(f"hdhe: left out: {error}", err=True)
+        typer.echo(left_out(error), err=True)
 
     batches = embedder.batches(paths, on_error=report)
     total = -(-len(paths) // embedder.batch_size)
@@ -126,6 +127,7 @@ def _write_shards(
     from retrieval.embedder import Embedder
     from retrieval.errors import ImageError
     from retrieval.gallery_images import find_gallery_images
+    from retrieval.left_out import left_out
     from retrieval.progress import track
     from retrieval.shards.shard_folder import EmbeddingShards, Manifest, images_digest
     from retrieval.shards.writing import embed_shards, own_shards, take_own_gpu
@@ -133,7 +135,7 @@ def _write_shards(
     first = place.rank == 0
     wanted, problems = find_gallery_images(images, split=split, root=root)
     for problem in problems if first else ():
-        typer.echo(f"hdhe: {problem}", err=True)
+        typer.echo(left_out(problem), err=True)
     bundle = load_bundle(model)
     manifest = Manifest(
         model=bundle.fingerprint,
@@ -147,10 +149,10 @@ def _write_shards(
     numbers = own_shards(shards, place)
     done = unreadable = 0
 
-    def report(id: str, error: ImageError) -> None:
+    def report(_: str, error: ImageError) -> None:
         nonlocal unreadable
         unreadable += 1
-        typer.echo(f"hdhe: left out {id}: {error}", err=True)
+        typer.echo(left_out(error), err=True)
 
     if numbers:
         take_own_gpu(place)

@@ -128,15 +128,16 @@ def _score_model(
 ) -> tuple[dict[str, Any], RecallReport]:
     from retrieval.bundle import load_bundle
     from retrieval.datasets import open_dataset
+    from retrieval.left_out import left_out
     from retrieval.query_model import load_query_model
     from retrieval.scoring import score
 
     def report(line: str) -> None:
-        typer.echo(f"hdhe: {line}", err=True)
+        typer.echo(line, err=True)
 
     dataset = open_dataset(data, root)
     for problem in dataset.problems:
-        report(problem)
+        report(left_out(problem))
     bundle = load_bundle(model)
     queries = None if query_model is None else load_query_model(query_model, bundle)
     if mirror is not None:

@@ -154,6 +154,7 @@ def typical_embedding(embedder: Embedder, where: str) -> NDArray[np.float32]:
 
     from retrieval.datasets import ALL, open_dataset
     from retrieval.errors import ImageError
+    from retrieval.left_out import left_out
 
     paths = [Path(where)]
     if not paths[0].is_file() or paths[0].suffix.lower() == ".csv":
@@ -163,7 +164,7 @@ def typical_embedding(embedder: Embedder, where: str) -> NDArray[np.float32]:
 
     def report(position: int, error: ImageError) -> None:
         unreadable.append(position)
-        typer.echo(f"hdhe: left out: {error}", err=True)
+        typer.echo(left_out(error), err=True)
 
     embeddings = embedder.embed(paths, on_error=report)
     if len(unreadable) == len(paths):

@@ -61,9 +61,7 @@ def _export_int8(bundle: Bundle, images: str | None) -> Exported:
             f"{INT8} is held to its recall: give --images with a data set, or a folder with one folder a class"
         )
     dataset = open_dataset(images)
-    return export_int8(
-        bundle, dataset, images_of=images, report=lambda line: typer.echo(f"hdhe: {line}", err=True)
-    )
+    return export_int8(bundle, dataset, images_of=images, report=lambda line: typer.echo(line, err=True))
 
 
 def _say(exported: Exported, bundle: Bundle, as_json: bool) -> None:
@@ -102,6 +100,7 @@ def _prepared(bundle: Bundle, where: str) -> NDArray[np.uint8]:
     from retrieval.embedder import Embedder
     from retrieval.errors import ImageError
     from retrieval.gallery_images import find_gallery_images
+    from retrieval.left_out import left_out
 
     found, _ = find_gallery_images(where)
     embedder = Embedder(bundle)
@@ -110,7 +109,7 @@ def _prepared(bundle: Bundle, where: str) -> NDArray[np.uint8]:
         try:
             prepared.append(embedder.prepare(image.source))
         except ImageError as error:
-            typer.echo(f"hdhe: left out {image.id}: {error}", err=True)
+            typer.echo(left_out(error), err=True)
     if not prepared:
         raise DataError(f"--images {where}: none of its images can be decoded")
     return np.stack(prepared)

@@ -60,6 +60,7 @@ def build(
     from retrieval.bundle import load_bundle
     from retrieval.errors import UserError
     from retrieval.gallery_images import find_gallery_images
+    from retrieval.left_out import left_out
     from retrieval.shards import EmbeddingShards
     from retrieval.shards.into_gallery import check_same_model
 
@@ -78,7 +79,7 @@ def build(
     else:
         wanted, problems = find_gallery_images(str(images), split=split, root=root)
         for problem in problems:
-            typer.echo(f"hdhe: {problem}", err=True)
+            typer.echo(left_out(problem), err=True)
         bundle = load_bundle(model)
     gallery = opened_or_made(
         collection, bundle, index=index, engine=engine, milvus=place, model=model, option="--collection"
@@ -86,10 +87,10 @@ def build(
     started = time.perf_counter()
     with gallery:
         if embeddings is None:
-            done, left_out = _add_images(gallery, wanted, skip_existing=skip_existing)
-            left_out += len(problems)
+            done, passed_over = _add_images(gallery, wanted, skip_existing=skip_existing)
+            passed_over += len(problems)
         else:
-            done, left_out = _add_embeddings(gallery, shards, skip_existing=skip_existing)
+            done, passed_over = _add_embeddings(gallery, shards, skip_existing=skip_existing)
         taken = time.perf_counter() - started
         if isinstance(gallery.collection, LocalCollection):
             gallery.collection.ask_of_index(recall=recall, memory=allowed)
@@ -98,7 +99,7 @@ def build(
         gallery.collection.optimise()
         stats = gallery.collection.stats()
     typer.echo(
-        f"{done} images indexed, {left_out} left out; "
+        f"{done} images indexed, {passed_over} left out; "
         f"{collection} holds {stats.items} items in a {stats.index_kind} index"
     )
     if done and embeddings is None:
@@ -112,14 +113,15 @@ def build(
 def _add_images(gallery: Gallery, wanted: Sequence[GalleryImage], *, skip_existing: bool) -> tuple[int, int]:
     """Embed and upsert; how many were, and how many could not be read."""
     from retrieval.errors import ImageError
+    from retrieval.left_out import left_out
     from retrieval.progress import track
 
     unreadable = 0
 
-    def report(id: str, error: ImageError) -> None:
+    def report(_: str, error: ImageError) -> None:
         nonlocal unreadable
         unreadable += 1
-        typer.echo(f"hdhe: left out {id}: {error}", err=True)
+        typer.echo(left_out(error), err=True)
 
     if skip_existing:
         there = gallery.collection.get([image.id for image in wanted])

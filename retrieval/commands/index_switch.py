@@ -80,4 +80,6 @@ def switch(
 
 
 def _left_out(id: str, error: Exception) -> None:
-    typer.echo(f"hdhe: left out {id}: {error}", err=True)
+    from retrieval.left_out import left_out
+
+    typer.echo(left_out(f"{id}: {error}"), err=True)

@@ -12,6 +12,7 @@ import numpy as np
 
 from retrieval.errors import DataError, ImageError
 from retrieval.images import decode_image
+from retrieval.left_out import left_out
 
 Scalar = str | int | float | bool
 Labels = np.ndarray[Any, np.dtype[np.int64]]
@@ -138,7 +139,7 @@ def keep_readable(subset: Subset, report: Callable[[str], None], *, threads: int
         errors = list(pool.map(decoding_error, subset.paths))
     for error in errors:
         if error is not None:
-            report(error)
+            report(left_out(error))
     kept = [record for record, error in zip(subset.records, errors, strict=True) if error is None]
     if not kept:
         raise DataError(f"none of the {len(subset)} images of {subset.name} can be decoded")

@@ -28,7 +28,7 @@ def read(root: Path) -> ImageDataset:
     if not folders:
         what = f"{len(loose)} images but no folders" if loose else "no images"
         raise DataError(f"{root} holds {what}; put the images of each class into a folder named after it")
-    problems = [f"{path}: lies beside the class folders and has no label; left out" for path in loose]
+    problems = [f"{path}: lies beside the class folders and has no label" for path in loose]
     found: dict[str, list[Path]] = {}
     for folder in folders:
         found[folder.name], unreadable = readable_files(images_in(folder))
@@ -61,10 +61,10 @@ def readable_files(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
             with path.open("rb") as file:
                 empty = not file.read(1)
         except OSError as error:
-            problems.append(f"{path}: cannot be read ({error.strerror}); left out")
+            problems.append(f"{path}: cannot be read ({error.strerror})")
             continue
         if empty:
-            problems.append(f"{path}: is empty (0 bytes); left out")
+            problems.append(f"{path}: is empty (0 bytes)")
         else:
             readable.append(path)
     return readable, problems

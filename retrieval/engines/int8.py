@@ -26,6 +26,7 @@ from retrieval.engines.engine import open_exported
 from retrieval.engines.export import described
 from retrieval.engines.exported import Exported, write_exported
 from retrieval.errors import BundleError, DataError, ImageError
+from retrieval.left_out import left_out
 from retrieval.recall import recall_at_k
 
 ENGINE = "openvino-int8"
@@ -123,7 +124,7 @@ def _prepared(embedder: Embedder, dataset: ImageDataset, report: Callable[[str],
         try:
             prepared.append(embedder.prepare(path))
         except ImageError as error:
-            report(f"left out: {error}")
+            report(left_out(error))
     if not prepared:
         raise DataError(f"none of the images of {dataset.name} can be decoded")
     return np.stack(prepared)
@@ -135,11 +136,11 @@ def _embedded(
     """Embeddings of the images that can be read, and their positions."""
     readable = np.ones(len(paths), bool)
 
-    def left_out(position: int, error: ImageError) -> None:
+    def pass_over(position: int, error: ImageError) -> None:
         readable[position] = False
-        report(f"left out: {error}")
+        report(left_out(error))
 
-    rows = embedder.embed(paths, on_error=left_out)
+    rows = embedder.embed(paths, on_error=pass_over)
     return rows[readable], np.flatnonzero(readable)
 
 

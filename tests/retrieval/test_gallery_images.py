@@ -34,7 +34,9 @@ def test_what_cannot_be_read_or_named_is_one_line_each(tmp_path: Path) -> None:
     images, problems = find_gallery_images(str(tmp_path))
     assert [image.id for image in images] == ["good.png"]
     assert len(problems) == 2
-    assert all("\n" not in problem and "left out" in problem for problem in problems)
+    assert not any("\n" in problem for problem in problems)
+    assert sum("rename the file" in problem for problem in problems) == 1
+    assert sum("is empty" in problem for problem in problems) == 1
 
 
 def test_a_split_takes_the_folder_as_a_data_set(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from retrieval.datasets import Subset, few_per_class, keep_readable, open_dataset
 from retrieval.errors import DataError
+from retrieval.left_out import left_out
 from training.distillation.recipe import DistillationRecipe
 
 
@@ -17,7 +18,7 @@ def open_parts(recipe: DistillationRecipe, report: Callable[[str], None]) -> tup
     """
     dataset = open_dataset(recipe.data.name, recipe.data.root)
     for problem in dataset.problems:
-        report(problem)
+        report(left_out(problem))
     threads = recipe.machine.threads
     training = dataset.subset(recipe.data.split)
     if recipe.data.share is not None or recipe.data.per_class is not None:

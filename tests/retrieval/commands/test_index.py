@@ -95,6 +95,28 @@ def test_a_damaged_photo_is_named_and_the_others_are_indexed(run: Run, tmp_path:
     assert "bad.png" in err
 
 
+def test_every_command_names_what_it_leaves_out_in_the_same_words(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "photos" / "cup" / "bad.png").write_bytes(b"no image at all")
+    (tmp_path / "photos" / "cup" / "void.png").touch()
+    scored = ("evaluate", "--model", "model", "--data", "photos", "--k", "1")
+    embedded = ("embed", "--model", "model", "--images", "photos", "--out")
+    told = []
+    for command in (BUILD, scored, (*embedded, "photos.npz"), (*embedded, "shards")):
+        code, _, err = run(*command)
+        assert code == 0
+        told.append(err.replace(f"{tmp_path}/", "").splitlines())
+    assert (
+        told
+        == [
+            [
+                "hdhe: left out: photos/cup/void.png: is empty (0 bytes)",
+                "hdhe: left out: photos/cup/bad.png is not an image of a known format (JPEG, PNG, WebP, GIF, TIFF, BMP)",
+            ]
+        ]
+        * 4
+    )
+
+
 def test_another_model_is_refused_and_nothing_is_changed(run: Run, tmp_path: Path) -> None:
     run(*BUILD)
     write_bundle(tmp_path / "other", seed=1)
