@@ -21,17 +21,16 @@ function card(item, { queryLabel, onChoose, onDetails }) {
   const same = queryLabel !== undefined && queryLabel !== null && item.label === queryLabel;
   const words = attributesInWords(item.attributes);
 
-  const frame = make("span", { class: "frame" }, pictureOf(item.id, `Picture of ${name}`));
-  if (scored) {
-    const bar = make("span", { class: same ? "bar same" : "bar" });
-    bar.style.setProperty("--part", Math.max(0, Math.min(1, item.score)));
-    frame.append(bar);
-  }
-  frame.append(make("span", { class: "more" }, "More like this"));
+  const frame = make(
+    "span",
+    { class: "frame" },
+    pictureOf(item.id, `Picture of ${name}`),
+    make("span", { class: "more" }, "More like this"),
+  );
   const caption = make(
     "span",
     { class: "caption" },
-    make("span", { class: "label" }, name),
+    make("span", { class: "label", title: name }, name),
     scored && make("span", { class: same ? "score same" : "score" }, similarity(item.score)),
   );
   const spoken = [name, scored && `similarity ${similarity(item.score)}`, same && "same label", words];
@@ -49,7 +48,7 @@ function card(item, { queryLabel, onChoose, onDetails }) {
     },
     frame,
     caption,
-    words && make("span", { class: "attributes" }, words),
+    words && make("span", { class: "attributes", title: words }, words),
   );
   const details = make(
     "button",
