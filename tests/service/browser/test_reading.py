@@ -118,6 +118,14 @@ def test_every_state_can_be_read_and_fits(visit: Visit, shop: Shop, scheme: str,
     check("error")
 
 
+def test_the_size_of_a_large_collection_is_not_cut_off_on_a_phone(visit: Visit, shop: Shop) -> None:
+    page = visit(shop.address, phone=True)
+    page.wait_for_selector(".card")
+    line = page.locator("#collection-line")
+    line.evaluate("line => { line.textContent = '1,234,567 images · 12,345 labels'; }")
+    assert line.evaluate("line => line.scrollWidth <= line.clientWidth && line.scrollHeight <= line.clientHeight")
+
+
 def test_the_colours_can_be_chosen_and_stay(page: Page) -> None:
     ground = "getComputedStyle(document.body).backgroundColor"
     automatic = page.evaluate(ground)
