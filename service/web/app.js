@@ -16,7 +16,6 @@ import { varied } from "./varied.js";
 import { setQuery } from "./why.js";
 
 const BROWSED = 400; // items looked through for a varied start
-const START = 12; // and shown
 const BUSY_TRIES = 3;
 
 const title = byId("results-title");
@@ -144,7 +143,7 @@ function start() {
     title.textContent = page.items.length ? "Or start from one of these" : filter ? "None of these" : "An empty collection";
     const partly = filter && JSON.stringify(filter) !== JSON.stringify({ label });
     summary.textContent = partly ? "The whole filter holds once you search." : "";
-    show(varied(page.items, START));
+    show(varied(page.items, chosenK()));
   });
 }
 
@@ -233,7 +232,7 @@ byId("error-again").addEventListener("click", () => begin());
 byId("error-key").addEventListener("click", () => askForKey(byId("error-detail").textContent, begin));
 listenForImages((file) => searchImage(file));
 listenForPhotographs((file) => searchImage(file));
-listenForK(() => current.kind !== "start" && run());
+listenForK(() => run());
 listenForFilter(() => go(current));
 listenForKey(begin);
 listenForAdding(() => {

@@ -27,6 +27,14 @@ def test_the_start_shows_every_label(page: Page) -> None:
     expect(page.locator("#collection-line")).to_have_text("12 images · 3 labels")
 
 
+def test_the_start_shows_as_many_as_are_asked_for(page: Page) -> None:
+    expect(page.locator("#grid li")).to_have_count(12)
+    page.locator("#k label").first.click()
+    expect(page.locator("#grid li")).to_have_count(6)
+    page.locator("#k label").last.click()
+    expect(page.locator("#grid li")).to_have_count(12)
+
+
 def test_a_chosen_file_finds_what_the_service_finds(page: Page, shop: Shop) -> None:
     choose(page, QUERY)
     expected = shop.client.search(QUERY, k=12).hits
