@@ -25,6 +25,7 @@ const working = byId("working");
 // What is asked: { kind: "start" | "item" | "image", id | key, filter }. The pictures stay here, history takes the key.
 let current = { kind: "start", filter: null };
 let shown = [];
+let took = 0; // milliseconds of the last search
 let running = null; // the search under way, which a newer one cuts off
 const images = new Map(); // key -> { file, name, whole, box }: whole is what was cropped, box the part
 
@@ -88,6 +89,7 @@ const cardActions = (queryLabel) => ({
       onMore: (chosen) => go({ kind: "item", id: chosen.id }),
       onDelete: (deleted) => {
         shown = dropItem(deleted.id, shown);
+        if (current.kind !== "start") summarise(queryLabel);
         live.refresh().catch(() => {});
       },
     }),
@@ -99,21 +101,24 @@ function show(hits, queryLabel) {
   showItems(hits, cardActions(queryLabel));
 }
 
+function summarise(queryLabel) {
+  const labelled = queryLabel !== undefined && queryLabel !== null;
+  const same = shown.filter((hit) => hit.label === queryLabel).length;
+  summary.textContent = shown.length
+    ? [plural(shown.length, "hit"), labelled && `${same} of the same label`, milliseconds(took)].filter(Boolean).join(" · ")
+    : currentFilter() ? "Nothing passes the filter." : "Nothing was found.";
+}
+
 async function search(query, signal, queryLabel) {
   setQuery(query);
   const filter = currentFilter();
   const started = performance.now();
   const answer = await api.search(query, { k: chosenK(), filter, signal });
-  const total = performance.now() - started;
-  record(answer.took_ms, total);
-  const { hits } = answer;
-  const same = hits.filter((hit) => hit.label === queryLabel).length;
-  const labelled = queryLabel !== undefined && queryLabel !== null && hits.length;
+  took = performance.now() - started;
+  record(answer.took_ms, took);
   title.textContent = "Most alike";
-  summary.textContent = hits.length
-    ? [plural(hits.length, "hit"), labelled && `${same} of the same label`, milliseconds(total)].filter(Boolean).join(" · ")
-    : filter ? "Nothing passes the filter." : "Nothing was found.";
-  show(hits, queryLabel);
+  show(answer.hits, queryLabel);
+  summarise(queryLabel);
 }
 
 function byImage({ file, name, box }) {

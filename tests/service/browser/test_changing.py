@@ -165,9 +165,11 @@ def test_an_item_is_deleted_after_a_second_thought(opened: Opener, visit: Visit)
         delete_first(page)
         page.click("#details-keep")
         assert shop.client.stats().items == 12
+        expect(page.locator("#summary")).to_contain_text("11 hits · 3 of the same label")
         page.click("#details-delete")
         page.click("#details-really")
         expect(page.locator("#grid li")).to_have_count(10)
+        expect(page.locator("#summary")).to_contain_text("10 hits · 2 of the same label")
         assert first not in hits(page)
         assert first not in [item.id for item in shop.client.items()]
         expect(page.locator("#collection-line")).to_have_text("11 images · 3 labels")
