@@ -11,7 +11,7 @@ import { clearGrid, dim, dropItem, showItems } from "./grid.js";
 import { askForKey, listenForKey } from "./key.js";
 import { milliseconds, record } from "./latency.js";
 import * as live from "./live.js";
-import { chosenK, hidePreview, listenForImages, listenForK, showPreview } from "./query.js";
+import { chosenK, hidePreview, listenForImages, listenForK, offerAdding, showPreview } from "./query.js";
 import { varied } from "./varied.js";
 import { setQuery } from "./why.js";
 
@@ -122,8 +122,11 @@ async function search(query, signal, queryLabel) {
 }
 
 function byImage({ file, name, box }) {
-  showPreview({ source: file, kind: box ? "A part of your image" : "Your image", name, alt: "The image you search by", own: true });
-  return attempt((signal) => search({ image: file }, signal));
+  showPreview({ source: file, kind: box ? "A part of your image" : "Your image", name, alt: "The image you search by" });
+  return attempt(async (signal) => {
+    await search({ image: file }, signal);
+    if (!signal.aborted) offerAdding(); // a file that is no image is not for the collection either
+  });
 }
 
 function byItem(id) {

@@ -59,8 +59,7 @@ const preview = byId("preview");
 const image = byId("preview-image");
 let shown = null; // the object URL in use, to be given back
 
-// own: whether it is an image from here, which can be added to the collection.
-export function showPreview({ source, kind, name, alt, own }) {
+export function showPreview({ source, kind, name, alt }) {
   const before = shown;
   shown = source instanceof Blob ? URL.createObjectURL(source) : null;
   image.src = shown ?? source;
@@ -68,10 +67,14 @@ export function showPreview({ source, kind, name, alt, own }) {
   image.alt = alt;
   byId("preview-kind").textContent = kind;
   byId("preview-name").textContent = name;
-  byId("add-query").hidden = !own;
+  byId("add-query").hidden = true;
   preview.hidden = false;
   drop.classList.add("small");
   showWhyOver(null);
+}
+
+export function offerAdding() {
+  byId("add-query").hidden = false;
 }
 
 export function hidePreview() {
