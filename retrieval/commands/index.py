@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from retrieval.commands.engine_option import EngineOption
+from retrieval.commands.index_facts import stats_lines
 from retrieval.commands.index_options import KINDS_HELP, MemoryOption, RecallOption, memory_bytes
 from retrieval.commands.index_table import trial_lines
 from retrieval.commands.milvus_options import (
@@ -149,14 +150,13 @@ def info(
     from indexes.collection_stats import last_trial
     from indexes.opening import collection_info
 
-    stats, trial = asdict(collection_info(collection)), last_trial(collection)
+    stats, trial = collection_info(collection), last_trial(collection)
     if as_json:
-        typer.echo(json.dumps(stats | {"index_trial": None if trial is None else asdict(trial)}))
+        typer.echo(json.dumps(asdict(stats) | {"index_trial": None if trial is None else asdict(trial)}))
         return
-    for name, value in stats.items():
-        typer.echo(f"{name.replace('_', ' '):18} {value}")
+    typer.echo("\n".join(stats_lines(stats)))
     if trial is not None:
-        typer.echo("\n".join(["", *trial_lines(trial, stats["items"])]))
+        typer.echo("\n".join(["", *trial_lines(trial, stats.items)]))
 
 
 def opened_or_made(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from retrieval.commands.index_facts import readable_bytes
+
 if TYPE_CHECKING:
     from indexes.index_trial import Trial, Tried
 
@@ -18,7 +20,7 @@ def trial_lines(trial: Trial, items: int) -> list[str]:
     widths[0] = max(len(row[0]) for row in rows)
     lines = [
         f"measured for {trial.items:,} items on {sample}: recall {trial.wanted} of exact search wanted, within "
-        f"{trial.memory / (1 << 20):,.0f} MiB"
+        f"{readable_bytes(trial.memory)}"
     ]
     for kind, *figures in rows:
         cells = [kind.ljust(widths[0]), *map(str.rjust, figures, widths[1:])]

@@ -62,6 +62,15 @@ def test_built_described_checked_and_searched(run: Run) -> None:
     assert code == 0
     assert json.loads(out).items() >= {"items": 4, "labels": 2, "embedding_size": 512}.items()
 
+    code, out, _ = run("index", "info", "--collection", "shop")
+    assert code == 0
+    facts = dict(line.split(maxsplit=1) if "@" in line else line.rsplit("  ", 1) for line in out.splitlines())
+    facts = {name.strip(): value.strip() for name, value in facts.items()}
+    assert facts["items"] == "4"
+    assert facts["index on gpu"] == "no"
+    assert facts["recall@10"] == "1.0"
+    assert facts["size on disk"].endswith(" KiB")
+
     code, out, _ = run("index", "check", "--collection", "shop")
     assert code == 0
     assert out.splitlines()[-1] == "rows and index agree"

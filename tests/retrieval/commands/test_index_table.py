@@ -46,7 +46,7 @@ def test_what_was_tried_is_shown(run: Run) -> None:
     lines = out.splitlines()
     head = next(i for i, line in enumerate(lines) if line.startswith("measured for 3,000 items on all"))
     assert code == 0
-    assert "recall 0.9 of exact search wanted, within 0 MiB" in lines[head]
+    assert "recall 0.9 of exact search wanted, within 400.0 KiB" in lines[head]
     assert lines[head + 1].split()[:2] == ["kind", "recall@10"]
     assert len(lines) == head + 2 + len(index_trial.CANDIDATES)
     (chosen,) = [line.split()[0] for line in lines if " * " in line]
