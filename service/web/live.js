@@ -21,13 +21,13 @@ export function showStats(stats) {
   sequence = stats.sequence;
   byId("collection-line").textContent =
     plural(stats.items, "image") + (stats.labels ? ` · ${plural(stats.labels, "label")}` : "");
-  const found = Object.entries(stats.index_recall).map(([k, value]) => `${percent(value)} at ${k}`);
+  const found = Object.entries(stats.index_recall).map(([k, value]) => `${percent(value)} of the true ${k} nearest`);
   facts(byId("stats"), [
     ["Images", number.format(stats.items)],
     ["Labels", number.format(stats.labels)],
     ["Writes", number.format(stats.sequence)],
     ["Index", stats.index_kind + (stats.index_on_gpu ? " on GPU" : "")],
-    ["Index against exact", found.join(", ") || "not measured"],
+    ...(found.length ? [["The index finds", found.join(", ")]] : []),
     ["On disk", bytes(stats.bytes_on_disk)],
   ]);
 }
@@ -59,7 +59,8 @@ function showRecall(answer) {
   byId("recall").replaceChildren(...found.map(([k, value]) => bar(k, value)));
   const counted = answer.queries - answer.queries_without_positive;
   byId("recall-note").textContent = found.length
-    ? `${plural(counted, "labelled image")}, each searched among all others. MAP@R ${percent(answer.map_at_r)}.`
+    ? `${plural(counted, "labelled image")} of this collection, each searched among all others. MAP@R ` +
+      `${percent(answer.map_at_r)}. Some of the labels may be ones that the model was trained on: on new ones it may be lower.`
     : "Recall needs at least two images of one label.";
   showAge();
 }

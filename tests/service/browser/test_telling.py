@@ -117,6 +117,7 @@ def test_the_panel_shows_recall_and_latency_and_follows_the_writes(opened: Opene
         shown = [float(text.split()[0]) / 100 for text in page.locator("#recall dd").all_inner_texts()]
         assert shown == pytest.approx(list(recall.values()), abs=6e-4)
         expect(page.locator("#recall-age")).to_contain_text("of the collection as it is")
+        expect(page.locator("#recall-note")).to_contain_text("that the model was trained on")
         expect(page.locator("#latency-note")).to_have_text("Nothing was searched yet.")
         for _ in range(3):
             choose(page, QUERY)
@@ -132,6 +133,16 @@ def test_the_panel_shows_recall_and_latency_and_follows_the_writes(opened: Opene
         shop.client.put("newer", QUERY, label="disc")
         page.clock.fast_forward(16_000)
         expect(page.locator("#collection-line")).to_have_text("14 images · 3 labels")
+
+
+def test_what_the_index_finds_is_told_where_it_was_measured(visit: Visit, shop: Shop) -> None:
+    page = visit(shop.address)
+    expect(page.locator("#stats")).to_contain_text("On disk")
+    expect(page.locator("#stats")).not_to_contain_text("The index finds")
+    stats = shop.client.stats().model_dump() | {"index_recall": {"10": 0.998}}
+    page.route("**/v1/stats", answer(200, json.dumps(stats)))
+    page.reload()
+    expect(page.locator("#stats")).to_contain_text("The index finds99.8 % of the true 10 nearest")
 
 
 def test_a_starting_service_is_waited_for(template: Gallery, visit: Visit) -> None:
