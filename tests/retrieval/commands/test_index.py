@@ -64,12 +64,9 @@ def test_built_described_checked_and_searched(run: Run) -> None:
 
     code, out, _ = run("index", "info", "--collection", "shop")
     assert code == 0
-    facts = dict(line.split(maxsplit=1) if "@" in line else line.rsplit("  ", 1) for line in out.splitlines())
-    facts = {name.strip(): value.strip() for name, value in facts.items()}
-    assert facts["items"] == "4"
-    assert facts["index on gpu"] == "no"
-    assert facts["recall@10"] == "1.0"
-    assert facts["size on disk"].endswith(" KiB")
+    told = [" ".join(line.split()) for line in out.splitlines()]
+    assert {"items 4", "index on gpu no", "recall@10 1.0"} <= {*told}
+    assert told[-1].startswith("size on disk ")
 
     code, out, _ = run("index", "check", "--collection", "shop")
     assert code == 0
@@ -114,16 +111,10 @@ def test_every_command_names_what_it_leaves_out_in_the_same_words(run: Run, tmp_
         code, _, err = run(*command)
         assert code == 0
         told.append(err.replace(f"{tmp_path}/", "").splitlines())
-    assert (
-        told
-        == [
-            [
-                "hdhe: left out: photos/cup/void.png: is empty (0 bytes)",
-                "hdhe: left out: photos/cup/bad.png is not an image of a known format (JPEG, PNG, WebP, GIF, TIFF, BMP)",
-            ]
-        ]
-        * 4
-    )
+    formats = "JPEG, PNG, WebP, GIF, TIFF, BMP"
+    empty = "hdhe: left out: photos/cup/void.png: is empty (0 bytes)"
+    damaged = f"hdhe: left out: photos/cup/bad.png is not an image of a known format ({formats})"
+    assert told == [[empty, damaged]] * 4
 
 
 def test_another_model_is_refused_and_nothing_is_changed(run: Run, tmp_path: Path) -> None:
