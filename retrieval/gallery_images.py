@@ -6,6 +6,7 @@ welcome.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from indexes import InvalidItemError, check_id
@@ -43,6 +44,18 @@ def find_gallery_images(
         place = path.relative_to(folder)
         images.append(GalleryImage(str(place), path, place.parts[0] if len(place.parts) > 1 else None))
     return _with_good_ids(images, problems)
+
+
+def without_label(images: Sequence[GalleryImage]) -> str | None:
+    """One line on images of a folder that have no label; None where all have one."""
+    bare = sum(image.label is None for image in images)
+    if not bare:
+        return None
+    which = f"{bare} of the {len(images)} items" if bare < len(images) else "the items"
+    return (
+        f"{which} have no label, because their images lie in no class folder; "
+        "for labels, put the images of each class into a folder named after it"
+    )
 
 
 def _with_good_ids(images: list[GalleryImage], problems: list[str]) -> tuple[list[GalleryImage], list[str]]:

@@ -126,7 +126,7 @@ def _write_shards(
     from retrieval.bundle import load_bundle
     from retrieval.embedder import Embedder
     from retrieval.errors import ImageError
-    from retrieval.gallery_images import find_gallery_images
+    from retrieval.gallery_images import find_gallery_images, without_label
     from retrieval.left_out import left_out
     from retrieval.progress import track
     from retrieval.shards.shard_folder import EmbeddingShards, Manifest, images_digest
@@ -136,6 +136,8 @@ def _write_shards(
     wanted, problems = find_gallery_images(images, split=split, root=root)
     for problem in problems if first else ():
         typer.echo(left_out(problem), err=True)
+    if first and (bare := without_label(wanted)) is not None:
+        typer.echo(f"hdhe: {bare}", err=True)
     bundle = load_bundle(model)
     manifest = Manifest(
         model=bundle.fingerprint,

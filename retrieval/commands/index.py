@@ -60,7 +60,7 @@ def build(
     from indexes import LocalCollection
     from retrieval.bundle import load_bundle
     from retrieval.errors import UserError
-    from retrieval.gallery_images import find_gallery_images
+    from retrieval.gallery_images import find_gallery_images, without_label
     from retrieval.left_out import left_out
     from retrieval.shards import EmbeddingShards
     from retrieval.shards.into_gallery import check_same_model
@@ -81,6 +81,8 @@ def build(
         wanted, problems = find_gallery_images(str(images), split=split, root=root)
         for problem in problems:
             typer.echo(left_out(problem), err=True)
+        if (bare := without_label(wanted)) is not None:
+            typer.echo(f"hdhe: {bare}", err=True)
         bundle = load_bundle(model)
     gallery = opened_or_made(
         collection, bundle, index=index, engine=engine, milvus=place, model=model, option="--collection"

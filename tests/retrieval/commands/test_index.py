@@ -101,6 +101,21 @@ def test_a_damaged_photo_is_named_and_the_others_are_indexed(run: Run, tmp_path:
     assert "bad.png" in err
 
 
+def test_items_without_labels_are_mentioned_with_what_gives_them_labels(run: Run, tmp_path: Path) -> None:
+    for photo in sorted(tmp_path.glob("photos/*/*.png")):
+        photo.rename(tmp_path / f"{photo.parent.name}{photo.name}")
+    build = ("index", "build", "--model", "model", "--images", ".", "--collection")
+    shards = ("embed", "--model", "model", "--images", ".", "--out")
+    remedy = "for labels, put the images of each class into a folder named after it"
+    told = f"hdhe: the items have no label, because their images lie in no class folder; {remedy}\n"
+    assert run(*build, "shop")[::2] == (0, told)
+    assert run(*shards, "shards")[::2] == (0, told)
+    (tmp_path / "jug1.png").rename(tmp_path / "photos" / "jug1.png")
+    code, _, err = run(*build, "other")
+    assert (code, len(err.splitlines())) == (0, 1)
+    assert "3 of the 4 items have no label" in err
+
+
 def test_every_command_names_what_it_leaves_out_in_the_same_words(run: Run, tmp_path: Path) -> None:
     (tmp_path / "photos" / "cup" / "bad.png").write_bytes(b"no image at all")
     (tmp_path / "photos" / "cup" / "void.png").touch()
