@@ -1,7 +1,8 @@
-"""Which methods a path takes: for the header Allow of a 405."""
+"""Which paths there are and which methods a path takes: what a 404 and a 405 tell."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 from fastapi import APIRouter, FastAPI, Request
@@ -23,3 +24,9 @@ def allowed_methods(request: Request) -> str:
     return ", ".join(
         sorted({method for route in routes if route.path == routes[0].path for method in route.methods or ()})
     )
+
+
+def nearest_path(request: Request) -> str | None:
+    """The path among those of the routes that was probably meant, as the OpenAPI document has it; None for none."""
+    paths = sorted({route.path for route in request.app.state.routes})
+    return next(iter(difflib.get_close_matches(request.scope["path"][:200], paths, n=1, cutoff=0.8)), None)

@@ -31,7 +31,7 @@ from indexes.errors import (
     UserError,
 )
 from retrieval.errors import ImageError
-from service.allowed_methods import allowed_methods
+from service.allowed_methods import allowed_methods, nearest_path
 
 logger = logging.getLogger(__name__)
 
@@ -206,8 +206,14 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     title = HTTPStatus(error.status_code).phrase
     detail = None if error.detail == title else error.detail
     headers = dict(error.headers or {})
-    if error.status_code == 405 and detail is None and (allowed := allowed_methods(request)):
-        headers["Allow"] = allowed
+    if error.status_code == 405 and detail is None:
+        if allowed := allowed_methods(request):
+            headers["Allow"] = allowed
+        detail = f"This path takes {headers.get('Allow', 'other methods')}; see /openapi.json."
+    if error.status_code == 404 and detail is None:
+        meant = nearest_path(request)
+        hint = "" if meant is None else f"; did you mean {meant}?"
+        detail = f"There is no such path{hint or '.'} /openapi.json lists all."
     return problem_response(Problem(title=title, status=error.status_code, detail=detail), headers)
 
 

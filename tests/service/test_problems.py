@@ -28,6 +28,30 @@ def check_problem(answer: Any, status: int) -> dict[str, Any]:
     return problem
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "detail"),
+    [
+        (
+            "get",
+            "/v1/serach",
+            404,
+            "There is no such path; did you mean /v1/search? /openapi.json lists all.",
+        ),
+        ("get", "/nothing/here", 404, "There is no such path. /openapi.json lists all."),
+        ("get", "/" + "a" * 5000, 404, "There is no such path. /openapi.json lists all."),
+        ("get", "/web/nothing.js", 404, "There is no such path. /openapi.json lists all."),
+        ("get", "/v1/search", 405, "This path takes POST; see /openapi.json."),
+        ("post", "/v1/items/a", 405, "This path takes DELETE, GET, PUT; see /openapi.json."),
+        ("post", "/", 405, "This path takes GET; see /openapi.json."),
+    ],
+)
+def test_a_wrong_path_or_method_is_told_what_to_do(
+    client: TestClient, method: str, path: str, status: int, detail: str
+) -> None:
+    assert check_problem(client.request(method, path), status)["detail"] == detail
+    assert client.get("/openapi.json").status_code == 200
+
+
 def test_unknown_paths_and_methods(client: TestClient) -> None:
     check_problem(client.get("/nothing/here"), 404)
     check_problem(client.get("/web/nothing.js"), 404)
