@@ -19,8 +19,9 @@ function bytes(count) {
 
 export function showStats(stats) {
   sequence = stats.sequence;
-  byId("collection-line").textContent =
-    plural(stats.items, "image") + (stats.labels ? ` · ${plural(stats.labels, "label")}` : "");
+  const counts = [plural(stats.items, "image"), ...(stats.labels ? [plural(stats.labels, "label")] : [])];
+  // Where there is little room a line ends between the counts, not within one.
+  byId("collection-line").textContent = counts.map((count) => count.replaceAll(" ", "\u00a0")).join(" · ");
   const found = Object.entries(stats.index_recall).map(([k, value]) => `${percent(value)} of the true ${k} nearest`);
   facts(byId("stats"), [
     ["Images", number.format(stats.items)],
