@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -27,6 +31,20 @@ if arguments[0] == "evaluate":
     trained = (folder / "out" / "run" / "bundle").exists()
     recall, precision = ("96.67", "65.73") if trained else (" 58.89", "16.81")
     print(f"\\nRecall@1        {recall} %\\nRecall@10       99.00 %\\nMAP@R           {precision} %\\n")
+"""
+
+
+# The demo as a process of its own, with commands that go on until they are ended.
+STAYING = """
+import sys
+from pathlib import Path
+from service import demo
+stay = "import os, time; from pathlib import Path; Path('pid').write_text(f'{os.getpid()} '); time.sleep(60)"
+demo._command = lambda arguments: [sys.executable, "-c", stay if arguments[0] == sys.argv[2] else ""]
+Path("out").mkdir()
+for result in ("recall_before.txt", "recall_after.txt"):
+    (Path("out") / result).touch()
+demo.run_demo(Path("out"), None, host="127.0.0.1", port=int(sys.argv[1]))
 """
 
 
@@ -133,3 +151,25 @@ def test_mistakes_are_found_before_the_minutes_of_training(walk: Walk) -> None:
     ):
         walk()
     assert not (walk.folder / "log").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("at", ["train", "serve"])
+def test_killed_it_leaves_no_command_behind(walk: Walk, at: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STAYING, str(walk.port), at],
+        cwd=walk.folder,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    note = walk.folder / "pid"
+    try:
+        deadline = time.monotonic() + 60
+        while not (note.exists() and note.read_text().endswith(" ")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.terminate()
+        assert process.wait(30) == 128 + signal.SIGTERM
+    finally:
+        process.kill()
+        process.wait()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()), signal.SIGKILL)
