@@ -131,7 +131,7 @@ function tell(entry, result) {
   entry.replaced = result.status === 200 && entry.isNew !== result.id;
   entry.row.className = entry.done ? "good" : "bad";
   entry.state.textContent = entry.done
-    ? entry.replaced ? "replaced" : entry.renamed ? "added, under an id that was free" : "added"
+    ? entry.replaced ? "replaced" : entry.renamed ? "added under a new id" : "added"
     : result.problem?.detail ?? result.problem?.title ?? `refused (${result.status})`;
   if (entry.done) entry.idInput.readOnly = true;
 }
