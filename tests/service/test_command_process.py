@@ -23,10 +23,12 @@ note.rename("pid")
 time.sleep(60)
 """
 
+# What runs in the background inherits that SIGINT and SIGHUP are ignored.
 WAITING = """
 import signal, sys
 from service.command_process import run_command
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 run_command([sys.executable, "-c", sys.argv[1]])
 """
 
