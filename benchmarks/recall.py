@@ -40,7 +40,7 @@ FAISS = "faiss.IndexFlatIP.search(k=11)"
 PML = "pytorch-metric-learning"
 CORES = ("", "Haswell", "SkylakeX", "Cooperlake", "SapphireRapids", "Zen")
 TRIED_ON = 10_000
-"""Rows, of which FAISS takes less than a second."""
+"""Rows, of which FAISS takes a second or two."""
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 
@@ -141,7 +141,7 @@ def _status(key: str) -> int:
 def run(name: str, folder: Path, python: str, core: str = "") -> dict[str, Any]:
     """One run in a process of its own. core: whose kernels OpenBLAS takes; its own choice by "".
 
-    Raises RuntimeError.
+    Raises SystemExit.
     """
     command = [python, __file__, "--measure", name, "--folder", str(folder)]
     environment = {key: value for key, value in os.environ.items() if key != "OPENBLAS_CORETYPE"}
@@ -149,7 +149,7 @@ def run(name: str, folder: Path, python: str, core: str = "") -> dict[str, Any]:
         environment["OPENBLAS_CORETYPE"] = core
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
-        raise RuntimeError(f"{name} failed: {(done.stderr.strip() or str(done.returncode)).splitlines()[-1]}")
+        raise SystemExit(f"{name} failed: {(done.stderr.strip() or str(done.returncode)).splitlines()[-1]}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
@@ -162,7 +162,7 @@ def fastest_core(rows: Float32, labels: Int64, python: str) -> str:
         for core in CORES:
             try:
                 seconds[core] = min(run(FAISS, Path(home), python, core)["seconds"] for _ in range(3))
-            except RuntimeError:
+            except SystemExit:
                 continue
     if "" not in seconds:
         raise SystemExit(f"{FAISS} does not run by {python}")

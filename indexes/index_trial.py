@@ -118,7 +118,8 @@ def try_kinds(
     size = min(len(keys), max(_SAMPLE_FLOATS // d, _FEWEST_SAMPLED))
     drawn = np.random.default_rng(0).permutation(keys)[:size]
     sample = rows.vectors(connection, np.sort(drawn))
-    asked, queries = rows.vectors(connection, np.sort(drawn[: query_count(size)]))
+    asked = np.sort(drawn[: query_count(size)])
+    queries = sample[1][np.searchsorted(sample[0], asked)]
     kept = np.isin(sample[0], with_groups(asked, queries, [sample], group_size(size)))
     base, groups = (sample[0][~kept], sample[1][~kept]), (sample[0][kept], sample[1][kept])
     truth = TrueNeighbours(np.full(len(asked), NOBODY), queries, [base], MEASURED_K)

@@ -123,9 +123,7 @@ def problem_of(error: BaseException) -> Problem:
         case ProblemError():
             return error.problem
         case ImageError():
-            # Of bytes the decoder says "the image", and then that it is none.
-            detail = str(error).replace("the image is not an image", "the file is not an image", 1)
-            return _problem(422, "unreadable-image", "The image cannot be used", detail)
+            return _problem(422, "unreadable-image", "The image cannot be used", str(error))
         case UnknownItemError():
             return _problem(404, "unknown-item", "There is no such item", str(error))
         case InvalidItemError():

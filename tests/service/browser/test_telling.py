@@ -35,7 +35,7 @@ def told(page: Page) -> str:
 
 def test_what_the_service_refuses_is_told_in_its_words(page: Page, shop: Shop) -> None:
     choose(page, b"no image", "letter.pdf")
-    assert "The file is not an image of a known format" in told(page)
+    assert "not an image of a known format" in told(page)
     expect(page.locator("#error-again")).to_be_hidden()
     expect(page.locator("#add-query")).to_be_hidden()
     choose(page, QUERY)
