@@ -1,10 +1,11 @@
 """Ranking where every item is searched for among all others: each product is computed once and serves both items.
 
-Says the same as `retrieval.ranking` of a gallery with itself. The half of the product above the diagonal is scanned, a
-block of rows at a time, for what may come before a positive, and only that is kept: of a query whose best positive is
-found at once as many negatives as it has positives, of others none but those too close to call. How similar a negative
-must be to matter is known the better the more of the gallery has been seen, so the rows come in random order and what
-is kept is thinned out each time their number has doubled.
+Says the same as `retrieval.ranking` of a gallery with itself. The half of the product above the diagonal is scanned for
+what may come before a positive, and only that is kept: of a query whose best positive is found at once as many
+negatives as it has positives, of others none but those too close to call. How similar a negative must be to matter is
+known the better the more of the gallery has been seen, so the rows come in random order and what is kept is thinned out
+each time their number has doubled. Between two such times nothing depends on anything: each thread multiplies a tile of
+its own and scans it.
 
 Where classes are large or the similarities hardly differ, nearly everything is kept; then this gives up, and whole rows
 of products are the better way.
@@ -12,14 +13,16 @@ of products are the better way.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
+from queue import SimpleQueue
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from retrieval.positives import positives_of
 from retrieval.products import TIE, FastProduct, Float32, Float64, norms
@@ -32,10 +35,14 @@ Pairs = tuple[Int64, Int64, Float32]
 BYTES_A_PAIR = 64
 """Of a negative that is kept, with what sorting needs."""
 
-FEWEST_ROWS, MOST_ROWS = 64, 1024
-"""In a block, where there is room for so many."""
+FEWEST_ROWS = 64
+"""To begin with, where there is room for what they may find."""
 
-ROWS_A_TASK, ROWS_A_TILE = 64, 16
+TILE = 512, 16_384
+"""Rows and columns that are multiplied at a time: enough for a product to run at its full speed."""
+
+ROWS_TOGETHER = 16
+"""Rows of a tile that are scanned at a time."""
 
 PAIRS_AT_A_TIME = 4096
 """Products in float64."""
@@ -56,8 +63,10 @@ def rank_each_other(
     raises gives up.
     """
     items = len(vectors)
+    threads = torch.get_num_threads()
     room = chunk_bytes // BYTES_A_PAIR
-    fewest, most = min(FEWEST_ROWS, room // (4 * items)), min(MOST_ROWS, chunk_bytes // (8 * items))
+    fewest, most = min(FEWEST_ROWS, room // (4 * items)), TILE[0]
+    columns = min(TILE[1], max(chunk_bytes // (8 * threads * most), 1))
     _, sizes = np.unique(labels, return_counts=True)
     positives = int((sizes * (sizes - 1)).sum())
     # In the end about as many negatives are kept, and the positives themselves take as much again.
@@ -66,32 +75,39 @@ def rank_each_other(
     if positives == 0:
         return []
     order = np.random.default_rng(0).permutation(items)
-    shuffled = vectors[order]
-    # bfloat16 takes half the time of a product, and leaves too much open: of the first thousand rows of the 60,502 by
-    # 512 numbers of `benchmarks/recall.py` one pair in thirty.
-    fast = FastProduct(torch.from_numpy(shuffled), torch.float32)
-    search = _Search(shuffled, labels[order], order, fast, k)
-    start, thin_out_at = 0, 1
-    with ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="ranking") as pool:
-        while start < items:
+    search = _Search(vectors[order], labels[order], order, k)
+    # Fresh memory for each product would cost a part of its time.
+    outputs: SimpleQueue[Float32] = SimpleQueue()
+    for _ in range(threads):
+        outputs.put(np.empty(most * columns, np.float32))
+    waiting: deque[Future[list[Pairs]]] = deque()
+
+    def keep_all_but(left: int) -> None:
+        while len(waiting) > left:
             go_on()
+            search.keep(waiting.popleft().result())
+
+    start, thin_out_at = 0, 1
+    # A product for each thread, rather than one after the other on all of them: none then waits for another.
+    with (
+        threadpool_limits(1, user_api="blas"),
+        ThreadPoolExecutor(threads, thread_name_prefix="ranking") as pool,
+    ):
+        while start < items:
             # As many as there were before, while little is known of what matters.
             stop = min(start + min(max(start, fewest), most), items)
-            rows = search.by_threshold(start, stop)
-            similarities, _ = fast.products(torch.from_numpy(shuffled[rows]), start)
-            tasks = range(0, len(rows), ROWS_A_TASK)
-            for pairs in pool.map(
-                partial(search.scan, start=start),
-                [rows[first : first + ROWS_A_TASK] for first in tasks],
-                [similarities[first : first + ROWS_A_TASK] for first in tasks],
-            ):
-                search.keep(pairs)
+            for first in range(start, items, columns):
+                last = min(first + columns, items)
+                waiting.append(pool.submit(search.scan, (start, stop), (first, last), outputs))
+                keep_all_but(2 * threads)
             start = stop
             if start >= thin_out_at or search.kept > room // 2:
+                keep_all_but(0)
                 search.thin_out()
                 thin_out_at = 2 * start
                 if search.kept > room // 2:
                     return None
+        keep_all_but(0)
     search.thin_out()
     return search.ranks()
 
@@ -99,7 +115,7 @@ def rank_each_other(
 class _Search:
     """What is known so far. Items are numbered in the random order; `original` gives their places in the gallery."""
 
-    def __init__(self, vectors: Float32, labels: Int64, original: Int64, fast: FastProduct, k: int) -> None:
+    def __init__(self, vectors: Float32, labels: Int64, original: Int64, k: int) -> None:
         self._vectors = vectors
         self._labels = labels
         self._original = original
@@ -119,7 +135,10 @@ class _Search:
         self._pairs: list[Pairs] = []
         self.kept = 0
 
+        # bfloat16 takes half the time of a product, and leaves too much open: of the first thousand rows of the 60,502
+        # by 512 numbers of `benchmarks/recall.py` one pair in thirty.
         everything = torch.from_numpy(vectors)
+        fast = FastProduct(everything, torch.float32)
         lengths = norms(everything).numpy()
         greatest = float(lengths.max())
         self._tie = TIE * greatest * lengths
@@ -127,18 +146,28 @@ class _Search:
         self._width = fast.greatest_width(everything) + 4 * float(self._tie.max()) + 2.0**-22 * greatest**2
         self._threshold = _below(self._worst - 2 * self._width)
 
-    def by_threshold(self, start: int, stop: int) -> Int64:
-        """The rows of a block, those to which most matters first: rows that are scanned together are then alike."""
-        return start + np.argsort(self._threshold[start:stop])
+    def scan(
+        self, rows: tuple[int, int], columns: tuple[int, int], outputs: SimpleQueue[Float32]
+    ) -> list[Pairs]:
+        """Negatives among the pairs of these items with those of later numbers, for the item to which they matter.
 
-    def scan(self, rows: Int64, similarities: Float32, *, start: int) -> list[Pairs]:
-        """Negatives among the pairs of these rows with items of later numbers, for the item to which they matter.
-
-        rows: int64[b], as of `by_threshold`. similarities: float32[b, n - start], with all items from `start` on.
+        rows, columns: begin and end of either. outputs: places for the products, one of which is lent.
         """
+        # Those to which most matters first: rows that are scanned together are then alike.
+        queries = rows[0] + np.argsort(self._threshold[slice(*rows)])
+        others = self._vectors[slice(*columns)]
+        output = outputs.get()
+        try:
+            similarities = output[: len(queries) * len(others)].reshape(len(queries), len(others))
+            np.matmul(self._vectors[queries], others.T, out=similarities)
+            return self._matter(queries, columns, similarities)
+        finally:
+            outputs.put(output)
+
+    def _matter(self, rows: Int64, columns: tuple[int, int], similarities: Float32) -> list[Pairs]:
         found = [
-            self._scan_tile(rows[top : top + ROWS_A_TILE], similarities[top : top + ROWS_A_TILE], start)
-            for top in range(0, len(rows), ROWS_A_TILE)
+            self._similar_enough(rows[part], columns, similarities[part])
+            for part in (slice(top, top + ROWS_TOGETHER) for top in range(0, len(rows), ROWS_TOGETHER))
         ]
         queries, others, similar = (np.concatenate(parts) for parts in zip(*found, strict=True))
         negative = (others > queries) & (self._labels[queries] != self._labels[others])
@@ -148,14 +177,14 @@ class _Search:
             pairs.append((whose[wanted], items[wanted], similar[wanted]))
         return pairs
 
-    def _scan_tile(self, rows: Int64, tile: Float32, start: int) -> Pairs:
-        """All pairs of these few rows that are similar enough, with those before the diagonal."""
-        own, others = self._threshold[rows], self._threshold[start:]
+    def _similar_enough(self, rows: Int64, columns: tuple[int, int], similarities: Float32) -> Pairs:
+        """All such pairs of these few rows, with those before the diagonal."""
+        own, others = self._threshold[rows], self._threshold[slice(*columns)]
         # Most columns have nothing in any of the rows; a maximum over rows costs least.
-        columns = np.flatnonzero(tile.max(axis=0) > np.minimum(others, own[0]))
-        some = tile[:, columns]
-        row, column = np.nonzero(some > np.minimum(others[columns], own[:, None]))
-        return rows[row], start + columns[column], some[row, column]
+        candidates = np.flatnonzero(similarities.max(axis=0) > np.minimum(others, own[0]))
+        some = similarities[:, candidates]
+        row, column = np.nonzero(some > np.minimum(others[candidates], own[:, None]))
+        return rows[row], columns[0] + candidates[column], some[row, column]
 
     def keep(self, pairs: list[Pairs]) -> None:
         """Take in what `scan` found."""

@@ -62,12 +62,11 @@ class FastProduct:
             self._norm = max(self._norm, float(norms(centred).max()))
             self._rounding = max(self._rounding, float(norms(centred - rounded.double()).max()))
 
-    def products(self, query: Tensor, first: int = 0) -> tuple[Float32, Float64]:
-        """float32[b, d] -> products float32[b, n - first] with the gallery from `first` on, and what must be added to
-        each query's to get similarities, float64[b]. The products are valid until the next call.
+    def products(self, query: Tensor) -> tuple[Float32, Float64]:
+        """float32[b, d] -> products float32[b, n], and what must be added to each query's to get similarities,
+        float64[b]. The products are valid until the next call.
         """
-        gallery = self._gallery[first:]
-        shape = len(query), len(gallery)
+        shape = len(query), len(self._gallery)
         room = shape[0] * shape[1]
         if len(self._widened) < room:
             self._widened = torch.empty(room, dtype=torch.float32)
@@ -75,10 +74,10 @@ class FastProduct:
         out = self._widened[:room].view(shape)
         if self.dtype == torch.float32:
             # NumPy's float32 product is one whatever torch was told about the precision of its own.
-            np.matmul(query.numpy(), gallery.numpy().T, out=out.numpy())
+            np.matmul(query.numpy(), self._gallery.numpy().T, out=out.numpy())
         else:
             narrow = self._narrow[:room].view(shape)
-            torch.mm(query.to(self.dtype), gallery.T, out=narrow)
+            torch.mm(query.to(self.dtype), self._gallery.T, out=narrow)
             out.copy_(narrow)
         return out.numpy(), (query.double() @ self._centre.double()).numpy()
 

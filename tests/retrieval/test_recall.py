@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_info
 
 from retrieval import mutual_ranking, ranking
 from retrieval.errors import UserError
@@ -119,8 +120,10 @@ def test_ties_and_overlaps_match_a_naive_sort(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ranking, "fast_dtype", lambda: dtype)
         patch.setattr(ranking, "PAIRS_SHARE", pairs_share)
-        # Blocks of 1, 1, 2, 4, ... rows, with what is kept thinned out after each.
+        # Blocks of 1, 1, 2, 4, ... rows in tiles of a few columns, with what is kept thinned out after each.
         patch.setattr(mutual_ranking, "FEWEST_ROWS", 1)
+        patch.setattr(mutual_ranking, "TILE", (4, 5))
+        patch.setattr(mutual_ranking, "ROWS_TOGETHER", 3)
         patch.setattr(mutual_ranking, "PAIRS_AT_A_TIME", 3)
         if truth["map_at_r"] is None:
             with pytest.raises(UserError, match="nothing to find"):
@@ -156,6 +159,13 @@ def test_too_much_to_keep_is_given_up() -> None:
     # All are tied with all: nothing can be left out.
     same = np.ones_like(rows)
     assert mutual_ranking.rank_each_other(same, labels, k=1, chunk_bytes=2**25) is None
+
+
+def test_the_threads_of_products_are_as_many_as_before() -> None:
+    rows, labels = clustered(600, 180, 24, 1.0, seed=1)
+    before = threadpool_info()
+    leave_one_out(rows, labels, (1,))
+    assert threadpool_info() == before
 
 
 def test_it_can_be_given_up_half_way() -> None:
