@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 # Two OpenMP runtimes live in one process, torch's and FAISS's, and each reads these once, when it is loaded. Passive
 # waiting removes stalls of 20-60x where cores are shared; HDHE_THREADS is the one knob for every pool.
@@ -30,6 +32,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"hdhe {version('hdhe')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_say_version, is_eager=True),
+    ] = False,
+) -> None:
+    pass
+
+
 retrieval.commands.register(app)
 training.commands.register(app)
 service.commands.register(app)

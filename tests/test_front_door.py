@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,11 @@ def test_a_folder_that_is_no_collection_is_refused_before_anything_heavy_is_load
         "except SystemExit as stop: print(stop.code, sorted({'torch', 'fastapi', 'uvicorn'} & set(sys.modules)))"
     )
     assert python(script) == "2 []"
+
+
+def test_the_version_is_that_of_the_project(run: Runner) -> None:
+    project = tomllib.loads(Path(hdhe.__file__).with_name("pyproject.toml").read_text())["project"]
+    assert run("--version") == (0, f"hdhe {project['version']}\n", "")
 
 
 def test_help_lists_the_commands(run: Runner) -> None:
