@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Set as AbstractSet
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,8 @@ def search(
 
     follow: another process may have written since the index was made.
     """
+    if len(queries) * k <= _HITS_AT_ONCE:
+        return _some(rows, index, queries, k, filter, include, follow=follow)
     hits: list[list[Hit]] = []
     step = max(1, _HITS_AT_ONCE // min(k, max(1, len(index))))
     for start in range(0, len(queries), step):
@@ -83,12 +86,13 @@ def _hits(
     include: AbstractSet[HitField],
 ) -> list[list[Hit]]:
     """The items of these keys with their scores, without those that have no row."""
-    items = rows.by_key(connection, np.unique(keys[keys != NO_KEY]), include)
+    numbers = keys.tolist()
+    items = rows.by_key(connection, set(chain.from_iterable(numbers)) - {NO_KEY}, include)
     return [
         [
             Hit(item[0], score, item[1], item[2])
             for score, key in zip(row_scores, row_keys, strict=True)
             if (item := items.get(key)) is not None
         ]
-        for row_scores, row_keys in zip(scores.tolist(), keys.tolist(), strict=True)
+        for row_scores, row_keys in zip(scores.tolist(), numbers, strict=True)
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import faiss
 import numpy as np
@@ -24,6 +24,9 @@ _QUERY_BITS = 8
 _READ_PER_WANTED = 4
 """Vectors that the lists which are read hold on average for each that is wanted, however narrow the search."""
 
+_REMEMBERED = 64
+"""Parameters, mostly one for each number of hits that is asked for."""
+
 
 @dataclass(frozen=True)
 class FaissSearch:
@@ -34,6 +37,10 @@ class FaissSearch:
     refined: bool
     on_gpu: bool
     lists: int
+    _made: dict[tuple[int, int, int, SearchWidth], faiss.SearchParameters | None] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    """To make parameters takes a quarter of a search. FAISS only reads them, so that searches may share them."""
 
     def __call__(self, queries: Vectors, k: int, width: SearchWidth, *, dead: Keys) -> tuple[Vectors, Keys]:
         """The best k for float32[q, d] that are not dead: scores float32[q, k] and keys int64[q, k].
@@ -62,18 +69,29 @@ class FaissSearch:
 
     def parameters(self, visited: int, fetch: int, width: SearchWidth) -> faiss.SearchParameters | None:
         """FAISS's form of a width that visits so many, for a search of so many."""
+        asked = int(self.index.ntotal), visited, fetch, width
+        made = self._made.get(asked)
+        if made is None:
+            if len(self._made) >= _REMEMBERED:
+                self._made.clear()
+            made = self._made[asked] = self._make(*asked)
+        return made
+
+    def _make(
+        self, items: int, visited: int, fetch: int, width: SearchWidth
+    ) -> faiss.SearchParameters | None:
         if not self.refined:
-            return self._own_parameters(visited, fetch)
-        candidates = min(int(self.index.ntotal), self.kind.candidates(fetch, width))
+            return self._own_parameters(items, visited, fetch)
+        candidates = min(items, self.kind.candidates(fetch, width))
         # The factor is a float that FAISS multiplies by k and cuts off.
         return faiss.IndexRefineSearchParameters(
             k_factor=(candidates + 0.5) / fetch,
-            base_index_params=self._own_parameters(visited, candidates),
+            base_index_params=self._own_parameters(items, visited, candidates),
         )
 
-    def _own_parameters(self, visited: int, fetch: int) -> faiss.SearchParameters | None:
+    def _own_parameters(self, items: int, visited: int, fetch: int) -> faiss.SearchParameters | None:
         if self.kind.structure == "lists":
-            probes = max(visited, min(self.lists, _READ_PER_WANTED * fetch * self.lists // self.index.ntotal))
+            probes = max(visited, min(self.lists, _READ_PER_WANTED * fetch * self.lists // items))
             if self.kind.codes == "rabitq":
                 return faiss.IVFRaBitQSearchParameters(nprobe=probes, qb=_QUERY_BITS)
             return faiss.SearchParametersIVF(nprobe=min(probes, MOST_CANDIDATES) if self.on_gpu else probes)

@@ -137,7 +137,10 @@ class ItemRows:
         return {item.id: item for item in map(_item, rows)}
 
     def by_key(
-        self, connection: sqlite3.Connection, keys: Keys, include: AbstractSet[HitField] = HIT_FIELDS
+        self,
+        connection: sqlite3.Connection,
+        keys: AbstractSet[int],
+        include: AbstractSet[HitField] = HIT_FIELDS,
     ) -> dict[int, tuple[str, str | None, Attributes]]:
         """Id, label and attributes of those of the keys that are there.
 
@@ -147,7 +150,7 @@ class ItemRows:
         attributes = "attributes" if "attributes" in include else "NULL"
         columns = f"sequence, id, {label}, {attributes}"
         query = f"SELECT {columns} FROM items WHERE sequence IN (SELECT value FROM json_each(?))"
-        rows = connection.execute(query, [_json(keys)])
+        rows = connection.execute(query, [json.dumps(list(keys))])
         return {key: (id, label, _attributes(text)) for key, id, label, text in rows}
 
     def page(
@@ -253,7 +256,3 @@ def _attributes(text: str | None) -> Attributes:
 
 def _where(filter: Filter | None) -> tuple[str, Sequence[str | None]]:
     return ("1", []) if filter is None else filter.sql()
-
-
-def _json(keys: Keys) -> str:
-    return json.dumps(keys.tolist())

@@ -20,14 +20,16 @@ class ReadWriteLock:
     def reading(self) -> Iterator[None]:
         """Shared with other readers. Not reentrant: asking again may wait for a writer that waits for this reader."""
         with self._condition:
-            self._condition.wait_for(lambda: not self._writing and not self._writers_waiting)
+            while self._writing or self._writers_waiting:
+                self._condition.wait()
             self._readers += 1
         try:
             yield
         finally:
             with self._condition:
                 self._readers -= 1
-                self._condition.notify_all()
+                if not self._readers:
+                    self._condition.notify_all()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
