@@ -40,6 +40,7 @@ def search(
 
     follow: another process may have written since the index was made.
     """
+    # Nearly always all at once; then the index need not be asked how much it holds.
     if len(queries) * k <= _HITS_AT_ONCE:
         return _some(rows, index, queries, k, filter, include, follow=follow)
     hits: list[list[Hit]] = []

@@ -40,7 +40,9 @@ class FaissSearch:
     _made: dict[tuple[int, int, int, SearchWidth], faiss.SearchParameters | None] = field(
         default_factory=dict, compare=False, repr=False
     )
-    """To make parameters takes a quarter of a search. FAISS only reads them, so that searches may share them."""
+    """FAISS only reads parameters, so that searches may share them, and to make them takes longer than all that this
+    class does beside.
+    """
 
     def __call__(self, queries: Vectors, k: int, width: SearchWidth, *, dead: Keys) -> tuple[Vectors, Keys]:
         """The best k for float32[q, d] that are not dead: scores float32[q, k] and keys int64[q, k].

@@ -28,8 +28,7 @@ class ReadWriteLock:
         finally:
             with self._condition:
                 self._readers -= 1
-                if not self._readers:
-                    self._condition.notify_all()
+                self._condition.notify_all()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
