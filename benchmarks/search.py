@@ -7,8 +7,9 @@ of the ten true neighbours, and is timed on the other half: one query at a time,
 that whatever else the machine does falls on all of them. The table shows medians, and the ratio to flat FAISS within
 each round with its range. `hdhe` is a collection as `hdhe index build` makes it: it chooses its index itself, and its
 hits come with ids, labels and attributes; `its index alone` is FAISS in it, with the same parameters, and `ids alone`
-the collection when nothing is asked for beside ids. With --embeddings of `hdhe embed` the vectors are real; without,
-clusters are made up, which are harder. Contenders that are not installed are left out: `pip install 'hdhe[bench]'`.
+the collection when nothing is asked for beside ids; both remember what the first round has found. With --embeddings of
+`hdhe embed` the vectors are real; without, clusters are made up, which are harder. Contenders that are not installed
+are left out: `pip install 'hdhe[bench]'`.
 """
 
 from __future__ import annotations

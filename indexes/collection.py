@@ -113,11 +113,12 @@ class Upserted:
     created: bool
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Hit:
     """One neighbour. score: inner product with the query, the cosine for normalised vectors.
 
-    label, attributes: None and empty where the search did not ask for them.
+    label, attributes: None and empty where the search did not ask for them. Not frozen, which would be the most
+    expensive of all that a search does for a hit.
     """
 
     id: str

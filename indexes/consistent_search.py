@@ -62,21 +62,21 @@ def _some(
 ) -> list[list[Hit]]:
     for _ in range(_ATTEMPTS):
         with rows.database.reading() as connection:
-            index.refresh(connection, follow=follow)
+            there = index.refresh(connection, follow=follow)
             # Beyond what there is, k costs memory and finds nothing.
             most = min(k, max(1, len(index)))
             if filter is None:
                 scores, keys = index.nearest(connection, queries, most)
             else:
                 scores, keys = index.nearest_among(connection, queries, most, filter)
-            hits = _hits(rows, connection, scores, keys, include)
+            hits = _hits(rows, connection, scores, keys, include, there)
             fewest = min(map(len, hits), default=k)
             if fewest == k or fewest == min(k, rows.count(connection, filter)):
                 return hits
     with rows.database.reading() as connection:
         most = min(k, rows.count(connection, filter))
         scores, keys = index.exactly(connection, queries, max(1, most), filter)
-        return _hits(rows, connection, scores, keys, include)
+        return _hits(rows, connection, scores, keys, include, rows.sequence(connection))
 
 
 def _hits(
@@ -85,13 +85,21 @@ def _hits(
     scores: Vectors,
     keys: Keys,
     include: AbstractSet[HitField],
+    there: int,
 ) -> list[list[Hit]]:
-    """The items of these keys with their scores, without those that have no row."""
+    """The items of these keys with their scores, without those that have no row. there: see ItemRows.by_key."""
     numbers = keys.tolist()
-    items = rows.by_key(connection, set(chain.from_iterable(numbers)) - {NO_KEY}, include)
+    items = rows.by_key(connection, set(chain.from_iterable(numbers)) - {NO_KEY}, there=there)
+    labels, attributes = "label" in include, "attributes" in include
     return [
         [
-            Hit(item[0], score, item[1], item[2])
+            Hit(
+                item.id,
+                score,
+                item.label if labels else None,
+                # A copy: what a caller does with it must not show in other hits.
+                dict(item.attributes) if attributes else {},
+            )
             for score, key in zip(row_scores, row_keys, strict=True)
             if (item := items.get(key)) is not None
         ]

@@ -113,9 +113,10 @@ class DerivedIndex(FollowingIndex):
         with self.changing:
             with self._rows.database.reading() as connection:
                 self._follow(state.index, connection)
+                # Before the number, by which a search judges the index that it finds here.
+                self.state = state
                 self._sequence = self._rows.sequence(connection)
                 self._in_step = True
-            self.state = state
             self._saved_sequence = -1
 
     def load(self) -> None:

@@ -103,10 +103,16 @@ class FollowingIndex:
         """A write failed in a way that leaves open whether it happened; the rows will be asked."""
         self._in_step = False
 
-    def refresh(self, connection: sqlite3.Connection, *, follow: bool) -> None:
-        """Catch up if a failed write makes it necessary or, with `follow`, if another process has written."""
-        if not self._in_step or (follow and self._sequence < self._rows.sequence(connection)):
+    def refresh(self, connection: sqlite3.Connection, *, follow: bool) -> int:
+        """Catch up if a failed write makes it necessary or, with `follow`, if another process has written.
+
+        Returns a number: every key up to it that the index finds from now on has a row that the connection sees.
+        """
+        clock = self._rows.sequence(connection)
+        if not self._in_step or (follow and self._sequence < clock):
             self.catch_up(connection)
+        # An index that is behind may find what has been removed; one that is ahead, only newer keys beside.
+        return clock if self._sequence >= clock else 0
 
     def catch_up(self, connection: sqlite3.Connection | None = None) -> None:
         """Make the index hold exactly the rows that there are, or those that a connection sees if it sees newer ones

@@ -20,11 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from indexes import row_writing
-from indexes.collection import HIT_FIELDS, Attributes, HitField, Item, NewItem, Upserted, Write
+from indexes.collection import Attributes, Item, NewItem, Upserted, Write
 from indexes.collection_schema import Settings, change_settings, make_tables, read_settings
 from indexes.errors import CollectionError, UnknownItemError
 from indexes.filters import Filter
 from indexes.index_tuning import WANTED_RECALL
+from indexes.remembered_rows import HitRow, RememberedRows
 from indexes.repeated_writes import has_tables, make_tables_of_sources, settle
 from indexes.row_writing import Written, clock
 from indexes.sqlite_database import Database, storage_errors
@@ -58,6 +59,7 @@ class ItemRows:
             self.database.close()
             raise
         self._vectors = VectorRows(path, self.settings.embedding_size)
+        self._remembered = RememberedRows()
 
     @classmethod
     def create(
@@ -137,21 +139,22 @@ class ItemRows:
         return {item.id: item for item in map(_item, rows)}
 
     def by_key(
-        self,
-        connection: sqlite3.Connection,
-        keys: AbstractSet[int],
-        include: AbstractSet[HitField] = HIT_FIELDS,
-    ) -> dict[int, tuple[str, str | None, Attributes]]:
-        """Id, label and attributes of those of the keys that are there.
+        self, connection: sqlite3.Connection, keys: AbstractSet[int], *, there: int = 0
+    ) -> dict[int, HitRow]:
+        """The rows of those of the keys that are there.
 
-        include: what is read beside the ids, which lie before it in each row.
+        there: keys up to this one are known to be, so that what was read of them before holds.
         """
-        label = "label" if "label" in include else "NULL"
-        attributes = "attributes" if "attributes" in include else "NULL"
-        columns = f"sequence, id, {label}, {attributes}"
-        query = f"SELECT {columns} FROM items WHERE sequence IN (SELECT value FROM json_each(?))"
-        rows = connection.execute(query, [json.dumps(list(keys))])
-        return {key: (id, label, _attributes(text)) for key, id, label, text in rows}
+        found = self._remembered.of(keys if max(keys, default=0) <= there else ())
+        missing = keys - found.keys()
+        if missing:
+            wanted = "SELECT value FROM json_each(?)"
+            query = f"SELECT sequence, id, label, attributes FROM items WHERE sequence IN ({wanted})"
+            rows = connection.execute(query, [json.dumps(list(missing))])
+            read = {key: HitRow(id, label, _attributes(text), len(text)) for key, id, label, text in rows}
+            self._remembered.add(read)
+            found |= read
+        return found
 
     def page(
         self, connection: sqlite3.Connection, after: str | None, limit: int, filter: Filter | None
