@@ -8,9 +8,9 @@ average pooling that is, for one head and one view with map x of P positions, fe
 
 the class activation map of Zhou et al. (CVPR 2016) with the other image's embedding in the place of a class's weights,
 as in Stylianou et al. (WACV 2019). At a map that is pooled the sum is the cosine itself. Further down, and below a
-linear layer, biases in between add their own part, and the map is the first-order one of Grad-CAM (Selvaraju et al.
-2017), without averaging the derivatives over positions (Draelos & Carin 2020, HiResCAM): its sum differs from the
-cosine.
+linear layer or a whitening, biases in between add their own part, and the map is the first-order one of Grad-CAM
+(Selvaraju et al. 2017), without averaging the derivatives over positions (Draelos & Carin 2020, HiResCAM): its sum
+differs from the cosine.
 """
 
 from __future__ import annotations
@@ -103,15 +103,20 @@ def explain(
     mirrored = network.spec.mirror
     with torch.enable_grad(), recorded(network, blocks) as record:
         network(torch.cat([batch, batch.flip(-1)]) if mirrored else batch)
-        embeddings = _embeddings(network, record.features, len(images))
-    others = [each.detach().flip(0) if against is not None else each.detach() for each in embeddings]
-    score = float(
-        sum((each.detach() * other).sum(1)[0] for each, other in zip(embeddings, others, strict=True))
-    )
+        columns = _columns(network, record.features, len(images))
+    embeddings = torch.cat(columns, dim=1).detach()
+    if network.whitening is not None:
+        embeddings = embeddings @ network.whitening.matrix.T
+    length = embeddings.norm(dim=1, keepdim=True).clamp(min=SMALL)
+    embeddings = embeddings / length
+    others = embeddings if against is None else embeddings.flip(0)
+    score = float((embeddings * others).sum(1)[0])
     if typical is not None:
-        middle = torch.split(torch.from_numpy(typical).to(device), list(network.feature_sizes))
-        others = [other - part for other, part in zip(others, middle, strict=True)]
-    parts = [(each * other).sum(1) for each, other in zip(embeddings, others, strict=True)]
+        others = others - torch.from_numpy(typical).to(device)
+    # What the heads' columns are multiplied with in the product of the two embeddings.
+    factors = (others if network.whitening is None else others @ network.whitening.matrix) / length
+    split = torch.split(factors, list(network.feature_sizes), dim=1)
+    parts = [(column * factor).sum(1) for column, factor in zip(columns, split, strict=True)]
     values = torch.stack(parts, dim=1).detach().cpu().numpy()
     maps: list[ActivationMap] = []
     for block in (POOLED, *blocks):
@@ -123,8 +128,9 @@ def explain(
     return Explanation(score, tuple(maps))
 
 
-def _embeddings(network: Ensemble, features: dict[int, Tensor], images: int) -> list[Tensor]:
-    """Each head's columns of the embeddings, float[images, d_h], with all norms taken as constants.
+def _columns(network: Ensemble, features: dict[int, Tensor], images: int) -> list[Tensor]:
+    """Each head's columns, float[images, d_h], of the unit vectors that all make together, with all norms taken as
+    constants; less the mean that a whitening takes away.
 
     features: by head, float[views * images, d_h] before its norm.
     """
@@ -137,7 +143,11 @@ def _embeddings(network: Ensemble, features: dict[int, Tensor], images: int) -> 
         length = feature.detach().norm(dim=1, keepdim=True).clamp(min=SMALL)
         views.append((feature / length).unflatten(0, (-1, images)).sum(0))
     norm = torch.cat(views, dim=1).detach().norm(dim=1, keepdim=True).clamp(min=SMALL)
-    return [view / norm for view in views]
+    columns = [view / norm for view in views]
+    if network.whitening is None:
+        return columns
+    means = torch.split(network.whitening.mean, list(network.feature_sizes))
+    return [column - mean for column, mean in zip(columns, means, strict=True)]
 
 
 def _contributions(similarity: Tensor, maps: list[Tensor], mirrored: bool) -> NDArray[np.float32] | None:
@@ -166,8 +176,11 @@ def _maps(
 
     parts: float32[images, heads].
     """
-    # A linear layer's bias belongs to no position.
-    exact = [block is None and spec.reduction != "linear" for spec in network.spec.heads]
+    # A linear layer's bias belongs to no position, nor does the mean that a whitening takes away.
+    exact = [
+        block is None and network.whitening is None and spec.reduction != "linear"
+        for spec in network.spec.heads
+    ]
     present = [share for share in shares if share is not None]
     height, width = (max(share.shape[axis] for share in present) for axis in (1, 2))
     maps = []

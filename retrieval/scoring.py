@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.bundle import Bundle
-from retrieval.datasets import QUERY_GALLERY, ImageDataset
+from retrieval.datasets import QUERY_GALLERY, ImageDataset, Subset
 from retrieval.embedder import Embedder
 from retrieval.errors import DataError, ImageError
 from retrieval.left_out import left_out
@@ -58,9 +58,9 @@ def score(
     split = split or dataset.default_split
     pair = split == QUERY_GALLERY
     query, gallery = dataset.query_gallery() if pair else (dataset.subset(split),) * 2
-    vectors, kept = _embed(embedder, gallery.paths, gallery.name, report)
+    vectors, kept = embed_subset(embedder, gallery, report)
     if pair:
-        queries, asked = _embed(asking, query.paths, query.name, report)
+        queries, asked = embed_subset(asking, query, report)
     elif query_model is None:
         queries, asked = vectors, kept
     else:
@@ -90,6 +90,16 @@ def score(
 def reachable(ks: tuple[int, ...], available: int) -> tuple[int, ...]:
     """Those Ks that the gallery allows; at least the first, so that a gallery without items is reported."""
     return tuple(k for k in ks if k <= available) or ks[:1]
+
+
+def embed_subset(
+    embedder: Embedder, subset: Subset, report: Callable[[str], None]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Embeddings float32[n, d] of the images of a subset that can be read, and their positions int64[n] in it.
+
+    report: takes a line for each other one. Raises DataError if none can be decoded.
+    """
+    return _embed(embedder, subset.paths, subset.name, report)
 
 
 def _embed(

@@ -10,13 +10,14 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 
 from retrieval.bundle import save_bundle
 from retrieval.errors import UserError
-from retrieval.networks import build_ensemble
+from retrieval.networks import Ensemble, build_ensemble
 from retrieval.progress import say_nothing
 from retrieval.transforms import Preprocessing
 from training.augmentation import augment
@@ -33,7 +34,7 @@ from training.failure import LearningRate, check_finite, failed, is_finite
 from training.freezing import freeze, frozen_parts, hold, norms, only_new_layers
 from training.layer_rates import block_rates, rate_groups
 from training.learner import build_learner
-from training.metrics import EpochMetrics, MetricsLog
+from training.metrics import EpochMetrics, MetricsLog, recall_in_words
 from training.optimiser import build_optimiser
 from training.pruning import choose_pruning, pruned_recipe
 from training.recipe import Recipe
@@ -42,6 +43,7 @@ from training.sampling.check import check_sampling
 from training.schedule import rate_factor
 from training.synced_norms import synchronise_norms
 from training.validation import pretraining, validate
+from training.whitening import check_whitening, whiten
 
 
 def train(
@@ -78,6 +80,7 @@ def train(
     spec = recipe.network.spec()
     torch.manual_seed(recipe.seed)
     network = build_ensemble(spec, weights=recipe.network.source)
+    check_whitening(recipe.whitening, network)
     synchronise_norms(network, fused=accelerator.device.type == "cuda")
     preprocessing = Preprocessing(recipe.images.scored_side, recipe.images.resize, network.mean, network.std)
     source = Preprocessing(recipe.images.training_source, None, network.mean, network.std)
@@ -93,6 +96,19 @@ def train(
             cache_bytes=room - images.cached_bytes,
             workers=threads,
             label="validation images",
+        )
+
+    def scored_now(network: Ensemble) -> dict[str, Any]:
+        assert validation is not None
+        return validate(
+            network,
+            validation,
+            scored,
+            preprocessing,
+            accelerator,
+            batch=recipe.batch,
+            ks=recipe.validation.k,
+            weights=recipe.network.weights,
         )
 
     # Model and optimiser
@@ -213,16 +229,7 @@ def train(
         if log is not None:
             score = None
             if validation is not None and ((epoch + 1) % recipe.validation.every == 0 or epoch + 1 == epochs):
-                score = validate(
-                    result,
-                    validation,
-                    scored,
-                    preprocessing,
-                    accelerator,
-                    batch=recipe.batch,
-                    ks=recipe.validation.k,
-                    weights=recipe.network.weights,
-                )
+                score = scored_now(result)
                 score["epoch"] = epoch + 1
                 if recipe.validation.keep == "best" and score["recall"]["1"] > progress.best_recall:
                     progress.best_epoch, progress.best_recall = epoch + 1, score["recall"]["1"]
@@ -253,6 +260,19 @@ def train(
             result.load_state_dict(load_file(folder.best))
         scores = [line["validation"] for line in log.lines if line["epoch"] == kept and line["validation"]]
         log.close()
+        if recipe.whitening is not None:
+            result = whiten(
+                recipe.whitening,
+                result,
+                training,
+                preprocessing,
+                accelerator,
+                batch=recipe.batch,
+                workers=threads,
+            )
+            if validation is not None:
+                scores = [{**scored_now(result), "epoch": kept}]
+                report(f"whitened: {recall_in_words(scores[0])}")
         resolved = recipe.model_dump(mode="json")
         save_bundle(
             folder.bundle,

@@ -37,9 +37,7 @@ class EpochMetrics:
         if None not in self.accuracy:
             said += ", accuracy " + " ".join(f"{100 * (value or 0):.1f}" for value in self.accuracy)
         if self.validation is not None:
-            said += ", validation " + " ".join(
-                f"R@{k} {100 * v:.1f}" for k, v in self.validation["recall"].items()
-            )
+            said += f", validation {recall_in_words(self.validation)}"
         return f"{said}, {self.images_per_second:.0f} img/s"
 
     def scalars(self) -> dict[str, float]:
@@ -52,6 +50,11 @@ class EpochMetrics:
             scalars |= {f"validation/recall@{k}": value for k, value in self.validation["recall"].items()}
             scalars["validation/map_at_r"] = self.validation["map_at_r"]
         return scalars
+
+
+def recall_in_words(score: dict[str, Any]) -> str:
+    """Recall of a score as in the bundle, in per cent."""
+    return " ".join(f"R@{k} {100 * v:.1f}" for k, v in score["recall"].items())
 
 
 class Line(Protocol):

@@ -28,6 +28,7 @@ from training.sections.sampler import SamplerSection
 from training.sections.schedule import ScheduleSection
 from training.sections.section import RunSection
 from training.sections.validation import ValidationSection
+from training.sections.whitening import WhiteningSection
 
 
 class Recipe(RunSection):
@@ -45,6 +46,7 @@ class Recipe(RunSection):
     schedule: ScheduleSection = ScheduleSection()
     auto_lr: AutoLRSection | None = None
     pruning: PruningSection = PruningSection()
+    whitening: WhiteningSection | None = None
     validation: ValidationSection = ValidationSection()
     precision: Precision = "auto"
     machine: MachineSection = MachineSection()

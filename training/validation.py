@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from numpy.typing import NDArray
 
 from retrieval.datasets import Subset
 from retrieval.networks import Ensemble
@@ -17,6 +18,25 @@ from training.batches import ImageSource
 
 
 @torch.inference_mode()
+def embeddings_of(
+    network: Ensemble,
+    images: ImageSource,
+    preprocessing: Preprocessing,
+    accelerator: Accelerator,
+    *,
+    batch: int,
+) -> NDArray[np.float32]:
+    """float32[n, d] of all images, in order. Leaves the network in eval mode."""
+    network.eval()
+    groups = np.split(np.arange(len(images)), range(batch, len(images), batch))
+    with accelerator.autocast():
+        parts = [
+            network.embed(preprocessing.normalise(pixels, accelerator.device)).float().cpu().numpy()
+            for pixels in images.batches(groups)
+        ]
+    return np.concatenate(parts)
+
+
 def validate(
     network: Ensemble,
     subset: Subset,
@@ -32,16 +52,10 @@ def validate(
 
     weights: what the network started from, as a recipe says it.
     """
-    network.eval()
-    groups = np.split(np.arange(len(images)), range(batch, len(images), batch))
-    with accelerator.autocast():
-        parts = [
-            network.embed(preprocessing.normalise(pixels, accelerator.device)).float().cpu().numpy()
-            for pixels in images.batches(groups)
-        ]
+    embeddings = embeddings_of(network, images, preprocessing, accelerator, batch=batch)
     # A query has at most this many neighbours.
     reachable = [k for k in ks if k < len(subset)]
-    found = leave_one_out(np.concatenate(parts), subset.labels, reachable)
+    found = leave_one_out(embeddings, subset.labels, reachable)
     return {
         "data": subset.name,
         "protocol": found.protocol,

@@ -15,6 +15,7 @@ from retrieval.commands.index_copies import restore, snapshot
 from retrieval.commands.index_switch import reembed, switch
 from retrieval.commands.models import models
 from retrieval.commands.search import search
+from retrieval.commands.whiten import whiten
 
 index_app = typer.Typer(help="Build a searchable collection and look after it.", no_args_is_help=True)
 for command in (build, info, check, snapshot, restore, rebuild, compact, reembed, switch):
@@ -29,5 +30,6 @@ def register(app: typer.Typer) -> None:
     app.command("embed")(embed)
     app.command("explain")(explain)
     app.command("export")(export)
+    app.command("whiten")(whiten)
     app.add_typer(index_app, name="index")
     app.command("search")(search)

@@ -16,8 +16,9 @@ from retrieval.networks.spec import EnsembleSpec
 class NetworkCost:
     """Size and work of a network without classifiers.
 
-    parameters: of trunk and heads. gmacs: 1e9 multiply-adds of convolutions and linear layers for one image
-    of pixels x pixels, in one view (the mirror doubles it). embedding_size: length of the embedding.
+    parameters: of trunk and heads, and the numbers of a whitening. gmacs: 1e9 multiply-adds of convolutions and linear
+    layers for one image of pixels x pixels, in one view (the mirror doubles it, but for the whitening behind both).
+    embedding_size: length of the embedding.
     """
 
     parameters: int
@@ -31,9 +32,11 @@ def cost(spec: EnsembleSpec, pixels: int | None = None) -> NetworkCost:
     with torch.device("meta"):
         network = build_ensemble(spec, weights=None).eval()
     side = network.pixels if pixels is None else pixels
+    whitening = network.whitening
     return NetworkCost(
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        gmacs=multiply_adds(network, side) / 1e9,
+        parameters=sum(parameter.numel() for parameter in network.parameters())
+        + (0 if whitening is None else whitening.mean.numel() + whitening.matrix.numel()),
+        gmacs=(multiply_adds(network, side) + (0 if whitening is None else whitening.matrix.numel())) / 1e9,
         embedding_size=network.embedding_size,
         pixels=side,
     )

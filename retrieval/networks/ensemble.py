@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from retrieval.errors import NetworkError
 from retrieval.networks.backbone import GROUPS, Backbone, BackboneView
 from retrieval.networks.backbones import backbone_row
 from retrieval.networks.head import Head
 from retrieval.networks.spec import EnsembleSpec, SharedGroup
 from retrieval.networks.spec_check import check_spec
 from retrieval.networks.weights import Weights, load_weights
+from retrieval.networks.whitening import Whitening
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,14 @@ class Ensemble(nn.Module):
             )
             for number, head in enumerate(spec.heads)
         )
+        joined = sum(self.feature_sizes)
+        self.whitening: Whitening | None = None
+        if spec.whitened is not None:
+            if not 1 <= spec.whitened <= joined:
+                raise NetworkError(
+                    f"whitened must be 1 to {joined}, the length of all features together; got {spec.whitened}"
+                )
+            self.whitening = Whitening(joined, spec.whitened)
 
     @property
     def _heads(self) -> list[Head]:
@@ -92,8 +102,8 @@ class Ensemble(nn.Module):
 
     @property
     def embedding_size(self) -> int:
-        """Length of the embedding: all features together."""
-        return sum(self.feature_sizes)
+        """Length of the embedding: all features together, or what the whitening leaves of them."""
+        return sum(self.feature_sizes) if self.whitening is None else self.whitening.size
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """images: float[n, 3, h, w], normalised. Returns each head's feature float[n, d_h], as it is."""
@@ -137,11 +147,24 @@ class Ensemble(nn.Module):
 
         In each view every head's feature is L2-normalised, so that all weigh the same, and they are
         concatenated. With mirror (None: as the spec says) the horizontally mirrored images are embedded in
-        the same batch and the two views summed. The result is L2-normalised.
+        the same batch and the two views summed. The result is L2-normalised, and whitened if the spec says so.
         """
         mirrored = self.spec.mirror if mirror is None else mirror
         views = torch.cat([images, images.flip(-1)]) if mirrored else images
-        return join(self(views), mirror=mirrored)
+        return self.join(self(views), mirror=mirrored)
+
+    def join(self, features: Sequence[Tensor], *, mirror: bool) -> Tensor:
+        """From each head's features float[m, d_h] to embeddings: unit vectors float32[n, embedding_size].
+
+        mirror: whether m = 2n, the second half being those of the mirrored images.
+        """
+        embeddings = torch.cat([F.normalize(feature.float(), dim=1) for feature in features], dim=1)
+        if mirror:
+            # Not `chunk`, which does not tell an exported graph that there are two of any batch size.
+            plain, flipped = embeddings.reshape(2, -1, embeddings.shape[1]).unbind()
+            embeddings = plain + flipped
+        embeddings = F.normalize(embeddings, dim=1)
+        return embeddings if self.whitening is None else self.whitening(embeddings)
 
     def parameter_blocks(self) -> list[ParameterBlock]:
         """Every parameter exactly once, trunk first, each part from the input on.
@@ -179,17 +202,27 @@ class Ensemble(nn.Module):
         return head, self.backbone.number(*self.backbone.locate(self.spec.heads[head].last_block))
 
 
-def join(features: Sequence[Tensor], *, mirror: bool) -> Tensor:
-    """From each head's features float[m, d_h] to embeddings: unit vectors float32[n, sum of d_h].
+def with_whitening(network: Ensemble, size: int | None = None) -> Ensemble:
+    """A copy of a network with a whitening layer that is to be fitted, in the place of one that it may have.
 
-    mirror: whether m = 2n, the second half being those of the mirrored images.
+    size: length of its embedding; None: of all features together. Raises NetworkError for a size beyond that.
     """
-    embeddings = torch.cat([F.normalize(feature.float(), dim=1) for feature in features], dim=1)
-    if mirror:
-        # Not `chunk`, which does not tell an exported graph that there are two of any batch size.
-        plain, flipped = embeddings.reshape(2, -1, embeddings.shape[1]).unbind()
-        embeddings = plain + flipped
-    return F.normalize(embeddings, dim=1)
+    return _rebuilt(network, sum(network.feature_sizes) if size is None else size)
+
+
+def without_whitening(network: Ensemble) -> Ensemble:
+    """A copy of a network without a whitening layer."""
+    return _rebuilt(network, None)
+
+
+def _rebuilt(network: Ensemble, whitened: int | None) -> Ensemble:
+    rebuilt = build_ensemble(replace(network.spec, whitened=whitened), weights=None)
+    weights = network.state_dict()
+    own = {name: weights.get(name, tensor) for name, tensor in rebuilt.state_dict().items()}
+    if rebuilt.whitening is not None:
+        own |= {f"whitening.{name}": tensor for name, tensor in rebuilt.whitening.state_dict().items()}
+    rebuilt.load_state_dict(own)
+    return rebuilt.to(next(network.parameters()).device).train(network.training)
 
 
 def build_ensemble(spec: EnsembleSpec, *, weights: Weights) -> Ensemble:

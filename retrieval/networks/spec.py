@@ -71,6 +71,8 @@ class EnsembleSpec:
         belongs to the first head and learns at its rate.
     tied_linear: whether tied heads share the linear layer too, which must then be of one size. Their features lie
         in one space, and only attention and pooling tell the heads apart.
+    whitened: length of the embedding behind a whitening layer (`whitening`), at most that of all features together;
+        None: no such layer.
     """
 
     backbone: str
@@ -79,3 +81,4 @@ class EnsembleSpec:
     mirror: bool = True
     tied: bool = False
     tied_linear: bool = False
+    whitened: int | None = None

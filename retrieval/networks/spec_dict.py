@@ -28,12 +28,13 @@ _ENSEMBLE_TYPES: dict[str, tuple[type, ...]] = {
     "mirror": (bool,),
     "tied": (bool,),
     "tied_linear": (bool,),
+    "whitened": (int, type(None)),
 }
 
 # Fields that came after the first bundles. They are written only where they are in use: a bundle's fingerprint
 # counts every field written, and that of an old model may not change.
 _LATER_HEAD_FIELDS = {"norm": "none", "size": None, "attention": False}
-_LATER_FIELDS = {"tied": False, "tied_linear": False}
+_LATER_FIELDS = {"tied": False, "tied_linear": False, "whitened": None}
 
 
 def spec_to_dict(spec: EnsembleSpec) -> dict[str, Any]:

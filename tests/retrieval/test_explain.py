@@ -13,6 +13,7 @@ from retrieval.embedder import Embedder
 from retrieval.errors import NetworkError
 from retrieval.explain import explain, spread
 from retrieval.networks import EnsembleSpec, HeadSpec, build_ensemble
+from retrieval.networks.ensemble import with_whitening
 from retrieval.networks.spec import Norm, Pool, Reduction
 from retrieval.transforms import Preprocessing
 
@@ -213,6 +214,27 @@ def test_nothing_is_left_behind_on_the_network(two_heads: Bundle) -> None:
 def test_a_block_beyond_the_network_is_refused(two_heads: Bundle, block: int) -> None:
     with pytest.raises(NetworkError, match=f"no block {block}: the network has blocks 1 to 8"):
         explain(two_heads, photos(1)[0], blocks=(block,))
+
+
+def test_behind_a_whitening_the_parts_of_the_heads_make_the_cosine() -> None:
+    plain = bundle_of(*TWO_HEADS)
+    network = with_whitening(plain.network, 40)
+    assert network.whitening is not None
+    network.whitening.fit(embed(plain, photos(24)), np.arange(24) // 6)
+    bundle = replace(plain, network=network)
+    first, second = photos(2)
+    rows = embed(bundle, photos(2))
+    cosine = float(rows[0] @ rows[1])
+    assert abs(cosine) < 0.9
+    found = explain(bundle, first, second)
+    assert found.score == pytest.approx(cosine, abs=1e-5)
+    for of in (0, 1):
+        parts = [found.map(of=of, head=head) for head in (0, 1)]
+        assert sum(each.part for each in parts) == pytest.approx(cosine, abs=1e-4)
+        assert not any(each.exact for each in parts), "the mean belongs to no position"
+    typical = embed(bundle, photos(24)).mean(0)
+    against = explain(bundle, first, second, typical=typical)
+    assert against.map().part == pytest.approx(cosine - float(rows[0] @ typical), abs=1e-4)
 
 
 def test_a_black_hole_of_a_network_gives_zeros() -> None:

@@ -41,11 +41,12 @@ from training.epoch_batches import epoch_batches
 from training.failure import check_finite, failed
 from training.freezing import hold
 from training.learner import build_objective
-from training.metrics import MetricsLog
+from training.metrics import MetricsLog, recall_in_words
 from training.optimiser import build_optimiser
 from training.run_folder import RunFolder
 from training.sampling.check import check_sampling
 from training.synced_norms import synchronise_norms
+from training.whitening import check_whitening, whiten
 
 
 def distill(
@@ -92,6 +93,7 @@ def distill(
     terms = build_terms(recipe, teacher, student, training.classes)
     objective = None
     if isinstance(network, Ensemble):
+        check_whitening(recipe.whitening, network)
         objective = build_objective(recipe.loss, network, len(training.classes), seed=recipe.seed)
     model = Distiller(
         student,
@@ -259,6 +261,19 @@ def distill(
         draw_distillation(log.lines, folder.curves, title=recipe.name)
         log.close()
         scores = [log.lines[-1]["score"]] if log.lines[-1]["score"] is not None else []
+        if recipe.whitening is not None and isinstance(result, Ensemble):
+            result = whiten(
+                recipe.whitening,
+                result,
+                training,
+                preprocessing,
+                accelerator,
+                batch=recipe.batch,
+                workers=threads,
+            )
+            if scored is not None and test_images is not None:
+                scores = [score(recipe, result, scored, test_images, preprocessing, accelerator)]
+                report(f"whitened: {recall_in_words(scores[0])}, MAP@R {100 * scores[0]['map_at_r']:.1f}")
         export(recipe, folder.bundle, result, preprocessing, training.classes, teacher, scores)
         report(f"the student is {folder.bundle}")
     accelerator.wait_for_everyone()

@@ -30,6 +30,7 @@ from training.sections.network import NetworkSection
 from training.sections.optimiser import OptimiserSection
 from training.sections.sampler import SamplerSection
 from training.sections.section import Factor, Rate, RunSection
+from training.sections.whitening import WhiteningSection
 
 Task = Literal["classification", "retrieval"]
 
@@ -72,6 +73,7 @@ class DistillationRecipe(RunSection):
     initialise: EarlyStageSection | None = None
     schedule: MainStageSection = MainStageSection()
     optimiser: OptimiserSection = OptimiserSection()
+    whitening: WhiteningSection | None = None
     score: ScoreSection = ScoreSection()
     precision: Precision = "auto"
     machine: MachineSection = MachineSection()
@@ -114,6 +116,19 @@ class DistillationRecipe(RunSection):
         if self.task == "retrieval" and self.teacher.weights is not None:
             raise ValueError(
                 "teacher.weights goes with a classifier; a network that embeds comes with its own"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _whitening_of_a_space_of_its_own(self) -> Self:
+        if self.whitening is None:
+            return self
+        if self.task == "classification":
+            raise ValueError("whitening is for retrieval; a classifier has no embedding")
+        if any(term.leads_into_the_teachers_space for term in self.terms):
+            raise ValueError(
+                "whitening would take the student out of its teacher's space again; leave it out (a student of a "
+                "whitened teacher learns that one's)"
             )
         return self
 

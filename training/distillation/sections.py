@@ -114,6 +114,12 @@ class TermSection(Section):
         return self.row.weight if self.weight is None else self.weight
 
     @property
+    def leads_into_the_teachers_space(self) -> bool:
+        """Whether it brings the student's embedding to the teacher's very numbers."""
+        _, choices = self.row.resolve(self.settings)
+        return choices.get("connector") == "none" or choices.get("gallery") == "teacher"
+
+    @property
     def compares_maps(self) -> bool:
         """Whether it brings features of both networks to maps of one shape."""
         _, choices = self.row.resolve(self.settings)

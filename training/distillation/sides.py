@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from retrieval.networks import Ensemble
 from retrieval.networks.classifiers import ClassificationNetwork
-from retrieval.networks.ensemble import join
 from retrieval.networks.taps import Tap, tapped
 from training.distillation.methods.term import Output
 
@@ -65,7 +64,7 @@ class EnsembleSide(Side):
         super().__init__()
         self.ensemble = ensemble
         self.mirror = mirror
-        self.feature_size = self.embedding_size = ensemble.embedding_size
+        self.feature_size, self.embedding_size = sum(ensemble.feature_sizes), ensemble.embedding_size
         self.classes = 0
 
     @property
@@ -82,6 +81,6 @@ class EnsembleSide(Side):
         return Output(
             None,
             torch.cat([feature[:count] for feature in features], dim=1),
-            join(features, mirror=self.mirror),
+            self.ensemble.join(features, mirror=self.mirror),
             tuple(mapped[:count] for mapped in maps),
         )

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from retrieval.bundle import Bundle, load_bundle
+from retrieval.bundle import Bundle, load_bundle, save_bundle
+from retrieval.embedder import Embedder
 from retrieval.engines import EXPORTED, copy_exports, make_engine
 from retrieval.engines.export import export
 from retrieval.engines.exported import RECORD, read_exported
@@ -18,7 +19,8 @@ from retrieval.engines.onnx_engine import OnnxEngine
 from retrieval.engines.openvino_engine import OpenVinoEngine
 from retrieval.errors import BundleError
 from retrieval.networks import EnsembleSpec
-from tests.retrieval.engines.models import IMAGES, TINY, both, needs_onnx, write_model
+from retrieval.networks.ensemble import with_whitening
+from tests.retrieval.engines.models import IMAGES, TINY, both, needs_onnx, patterns, write_model
 
 
 def directly(bundle: Bundle, *, mirror: bool) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -80,6 +82,25 @@ def test_what_was_found_is_written_down_and_the_bundle_stays_as_it_was(
         ["model.json", "weights.safetensors", engine]
     )
     assert load_bundle(bundle.folder).fingerprint == bundle.fingerprint
+
+
+@both
+def test_a_whitened_model_is_exported_with_its_whitening(engine: str, tmp_path: Path) -> None:
+    plain = write_model(tmp_path / "plain")
+    network = with_whitening(plain.network, 12)
+    assert network.whitening is not None
+    network.whitening.fit(Embedder(plain).embed_prepared(patterns(16)), np.arange(16) // 4)
+    save_bundle(tmp_path / "bundle", network, plain.preprocessing, recipe={}, scores=[], pretraining="none")
+    bundle = load_bundle(tmp_path / "bundle")
+    found = export(bundle, engine, IMAGES, images_of="patterns")
+    assert found.cosine_min > 0.999
+    rows = make_engine(engine, bundle).embed(IMAGES)
+    assert rows.shape == (len(IMAGES), 12)
+    expected = (
+        directly(plain, mirror=True) - network.whitening.mean.numpy()
+    ) @ network.whitening.matrix.numpy().T
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    assert (rows * expected).sum(axis=1).min() > 0.999
 
 
 @pytest.mark.slow

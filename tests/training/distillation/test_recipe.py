@@ -76,6 +76,25 @@ def test_stages_come_from_the_rows_unless_said_otherwise(make_distillation: Make
             "teacher.weights goes with a classifier",
         ),
         (["inherit=true"], "inherit gives a network that embeds"),
+        (["whitening={}"], "whitening is for retrieval"),
+        (
+            [
+                TEACHER,
+                "student={backbone: resnet18}",
+                "terms=[{method: embedding_matching}]",
+                "whitening.size=8",
+            ],
+            "whitening would take the student out of its teacher's space",
+        ),
+        (
+            [
+                TEACHER,
+                "student={backbone: resnet18}",
+                "terms=[{method: relations, settings: {gallery: teacher}}]",
+                "whitening={}",
+            ],
+            "whitening would take the student out of its teacher's space",
+        ),
         ([TEACHER, "terms=[{method: kd}]", "inherit=true"], "inherit gives a network that embeds"),
         (["sampler.images_per_class=2"], "sampler is for retrieval"),
         (["loss.name=margin"], "loss is for retrieval"),
