@@ -39,6 +39,7 @@ from training.optimiser import build_optimiser
 from training.recipe import Recipe
 from training.sampling.check import check_sampling
 from training.sampling.order import batch_order
+from training.whitening import check_whitening, finished_spec
 
 SCORED = {"query": Count(8, 4), "gallery": Count(8, 4)}
 """Made-up images of the splits that only score; `OTHER` for any but these two."""
@@ -110,7 +111,8 @@ def _try_out(
     groups = rate_groups(model, recipe.optimiser)
     learner, optimiser = accelerator.prepare(model, build_optimiser(groups, recipe.optimiser))
     side = recipe.images.scored_side
-    counted = cost(recipe.network.spec(), side)
+    check_whitening(recipe.whitening, network)
+    counted = cost(finished_spec(recipe.network.spec(), recipe.whitening), side)
     report(
         f"{counted.parameters / 1e6:.1f} M parameters are built; one step of {recipe.batch} images follows"
     )

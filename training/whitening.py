@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from accelerate import Accelerator
 
 from retrieval.datasets import Subset
 from retrieval.errors import UserError
-from retrieval.networks import Ensemble
+from retrieval.networks import Ensemble, EnsembleSpec, cost
 from retrieval.networks.ensemble import with_whitening
 from retrieval.transforms import Preprocessing
 from training.batches import ImageSource
 from training.sections.whitening import WhiteningSection
 from training.validation import embeddings_of
+
+
+def finished_spec(spec: EnsembleSpec, section: WhiteningSection | None) -> EnsembleSpec:
+    """The spec of what a run with this section leaves."""
+    if section is None:
+        return spec
+    return replace(spec, whitened=section.size or cost(spec).embedding_size)
 
 
 def check_whitening(section: WhiteningSection | None, network: Ensemble) -> None:

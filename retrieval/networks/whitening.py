@@ -13,6 +13,8 @@ hardly vary would be blown up, is this project's: half of the covariance is the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -20,6 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from retrieval.errors import UserError
+
+_BLOCK = 8192
 
 
 class Whitening(nn.Module):
@@ -62,23 +66,33 @@ def whitening_of(
     axes of what that makes of the embeddings. All of the axes leave cosines as they are. Raises UserError if no two
     images are of one class, or if those of each class are alike.
     """
-    vectors = embeddings.astype(np.float64)
-    mean = vectors.mean(0)
     _, numbers = np.unique(labels, return_inverse=True)
-    sums = np.zeros((numbers.max() + 1, vectors.shape[1]))
-    np.add.at(sums, numbers, vectors)
     counts = np.bincount(numbers)
-    freedom = len(vectors) - len(counts)
-    within = vectors - (sums / counts[:, None])[numbers]
-    covariance = within.T @ within / max(freedom, 1)
-    level = np.trace(covariance) / len(covariance)
+    n, d = embeddings.shape
+    sums = np.zeros((len(counts), d))
+    for rows in _blocks(n):
+        np.add.at(sums, numbers[rows], embeddings[rows])
+    mean, centres = sums.sum(0) / n, sums / counts[:, None]
+    within, total = np.zeros((d, d)), np.zeros((d, d))
+    for rows in _blocks(n):
+        vectors = embeddings[rows].astype(np.float64)
+        apart = vectors - centres[numbers[rows]]
+        within += apart.T @ apart
+        total += (vectors - mean).T @ (vectors - mean)
+    freedom = n - len(counts)
+    covariance = within / max(freedom, 1)
+    level = np.trace(covariance) / d
     if freedom < 1 or level <= np.finfo(np.float32).eps ** 2:
         raise UserError(
             "whitening needs classes of two or more different images, to see how images of a class differ; "
-            f"got {len(vectors)} images of {len(counts)} classes"
+            f"got {n} images of {len(counts)} classes"
         )
     eigenvalues, axes = np.linalg.eigh(covariance)
     root = (axes / np.sqrt(np.maximum(eigenvalues, 0) + level)) @ axes.T
-    whitened = (vectors - mean) @ root
-    principal = np.linalg.eigh(whitened.T @ whitened)[1][:, : -size - 1 : -1]
+    principal = np.linalg.eigh(root @ total @ root)[1][:, : -size - 1 : -1]
     return mean.astype(np.float32), (principal.T @ root).astype(np.float32)
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    """Rows 0..n-1, so few at a time that their float64 take little memory."""
+    return (slice(start, start + _BLOCK) for start in range(0, n, _BLOCK))

@@ -272,7 +272,8 @@ def distill(
                 workers=threads,
             )
             if scored is not None and test_images is not None:
-                scores = [score(recipe, result, scored, test_images, preprocessing, accelerator)]
+                anew = score(recipe, result, scored, test_images, preprocessing, accelerator)
+                scores = [{**log.lines[-1]["score"], **anew}]
                 report(f"whitened: {recall_in_words(scores[0])}, MAP@R {100 * scores[0]['map_at_r']:.1f}")
         export(recipe, folder.bundle, result, preprocessing, training.classes, teacher, scores)
         report(f"the student is {folder.bundle}")

@@ -16,6 +16,8 @@ _PAIR: dict[str, Any] = {
 _COLOUR: dict[str, Any] = {"images.colour": {}}
 _LARGER: dict[str, Any] = {"images.scored_pixels": 132}
 _PIXELS = 132
+_BEST: dict[str, Any] = {"network.preset": "best", **_CROP, **_COLOUR, **_AVERAGE, **_LARGER}
+_WHITENING: dict[str, Any] = {"whitening": {}}
 
 
 def beyond(backbone: str) -> Study:
@@ -38,10 +40,12 @@ def beyond(backbone: str) -> Study:
             Row("mixup of embeddings", {"loss.mixup": {}}),
             Row("distillation among heads", {"loss.distil_heads": {}}),
             Row("pair term", _PAIR),
+            Row("whitening", _WHITENING),
             Row(f"scored at {_PIXELS} pixels", _LARGER),
             Row(f"crop and scored at {_PIXELS} pixels", _CROP | _LARGER),
             Row(f"trained and scored at {_PIXELS} pixels", {"images.pixels": _PIXELS}),
             # 132 pixels cost the preset `best` what 96 cost `hdhe`.
-            Row("best", {"network.preset": "best", **_CROP, **_COLOUR, **_AVERAGE, **_LARGER}),
+            Row("best", _BEST),
+            Row("best and whitening", _BEST | _WHITENING),
         ),
     )

@@ -34,7 +34,8 @@ def classes(seed: int, count: int = 12, images: int = 20, d: int = 16) -> tuple[
 
 
 def _unit(vectors: NDArray[np.floating]) -> Vectors:
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    unit: Vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def test_a_case_by_hand() -> None:
@@ -54,6 +55,15 @@ def test_the_whole_matrix_is_an_inverse_root_of_the_covariance_within_classes() 
     within = np.mean(covariances, axis=0)  # of classes of one size
     expected = np.linalg.inv(within + np.trace(within) / 16 * np.eye(16))
     np.testing.assert_allclose(matrix.T @ matrix, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_many_embeddings_are_taken_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, labels = classes(2)
+    mean, matrix = whitening_of(vectors, labels, 16)
+    monkeypatch.setattr("retrieval.networks.whitening._BLOCK", 7)
+    again, in_blocks = whitening_of(vectors, labels, 16)
+    np.testing.assert_allclose(again, mean, atol=1e-6)
+    np.testing.assert_allclose(in_blocks.T @ in_blocks, matrix.T @ matrix, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [1, 5])
