@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import hdhe
-from retrieval.bundle import Bundle, load_bundle
+from retrieval.bundle import Bundle, load_bundle, save_bundle
 from retrieval.datasets import ImageDataset, open_dataset
 from retrieval.embedder import Embedder
 from retrieval.engines import int8, make_engine
 from retrieval.engines.int8 import compared_recall, export_int8
 from retrieval.errors import BundleError
+from retrieval.whitening import whiten
 from tests.retrieval.engines.models import needs_openvino, patterns, write_model
 
 needs_nncf = pytest.mark.skipif(find_spec("nncf") is None, reason="the extra `int8` is not installed")
@@ -104,11 +105,17 @@ def test_one_that_retrieves_worse_is_not_written(
 @pytest.mark.slow
 @needs_openvino
 @needs_nncf
+@pytest.mark.parametrize("whitened", [False, True])
 def test_a_quantised_model_retrieves_as_well(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], whitened: bool
 ) -> None:
-    write_model(tmp_path / "bundle")
-    write_photos(tmp_path / "photos")
+    bundle = write_model(tmp_path / "bundle")
+    photos = open_dataset(str(write_photos(tmp_path / "photos")))
+    if whitened:
+        network, _ = whiten(bundle, photos.subset("train"), None, report=refuse)
+        save_bundle(
+            tmp_path / "bundle", network, bundle.preprocessing, recipe={}, scores=[], pretraining="none"
+        )
     monkeypatch.chdir(tmp_path)
     arguments = ["export", "--model", "bundle", "--engine", "openvino-int8", "--images", "photos", "--json"]
     monkeypatch.setattr(sys, "argv", ["hdhe", *arguments])
