@@ -151,7 +151,10 @@ class ItemRows:
             wanted = "SELECT value FROM json_each(?)"
             query = f"SELECT sequence, id, label, attributes FROM items WHERE sequence IN ({wanted})"
             rows = connection.execute(query, [json.dumps(list(missing))])
-            read = {key: HitRow(id, label, _attributes(text), len(text)) for key, id, label, text in rows}
+            read = {
+                key: HitRow(id, label, _attributes(text), len(id) + len(label or "") + len(text))
+                for key, id, label, text in rows
+            }
             self._remembered.add(read)
             found |= read
         return found

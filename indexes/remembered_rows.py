@@ -10,12 +10,12 @@ from indexes.collection import Attributes
 
 _ROOM = 64 << 20
 _ROW, _CHARACTER = 512, 10
-"""Bytes, about, of a row beside its attributes, and at most of one character of their JSON, once it is parsed."""
+"""Bytes, about, of a row beside its texts, and at most of one of their characters, attributes once they are parsed."""
 
 
 @dataclass(frozen=True, slots=True)
 class HitRow:
-    """What a row says of a hit. characters: of the attributes as JSON."""
+    """What a row says of a hit. characters: of id, label and attributes as JSON."""
 
     id: str
     label: str | None

@@ -111,7 +111,7 @@ def _try_out(
     groups = rate_groups(model, recipe.optimiser)
     learner, optimiser = accelerator.prepare(model, build_optimiser(groups, recipe.optimiser))
     side = recipe.images.scored_side
-    check_whitening(recipe.whitening, network)
+    check_whitening(recipe.whitening, network, training.labels)
     counted = cost(finished_spec(recipe.network.spec(), recipe.whitening), side)
     report(
         f"{counted.parameters / 1e6:.1f} M parameters are built; one step of {recipe.batch} images follows"

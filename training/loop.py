@@ -80,7 +80,7 @@ def train(
     spec = recipe.network.spec()
     torch.manual_seed(recipe.seed)
     network = build_ensemble(spec, weights=recipe.network.source)
-    check_whitening(recipe.whitening, network)
+    check_whitening(recipe.whitening, network, training.labels)
     synchronise_norms(network, fused=accelerator.device.type == "cuda")
     preprocessing = Preprocessing(recipe.images.scored_side, recipe.images.resize, network.mean, network.std)
     source = Preprocessing(recipe.images.training_source, None, network.mean, network.std)

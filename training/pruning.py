@@ -144,14 +144,15 @@ def candidates(recipe: Recipe, variations: Mapping[int, float]) -> list[int]:
 def trial_recipe(recipe: Recipe, k: int) -> Recipe:
     """The recipe of a trial: blocks k..N removed, few epochs, scored on held-out training classes at the end.
 
-    Warm-up and frozen epochs shrink with the epochs. AutoLR is off: the trial is plain fine-tuning. Classes that the
-    recipe holds out anyway are the ones scored on, so that the choice sees no class that the run itself does not.
+    Warm-up and frozen epochs shrink with the epochs. AutoLR and whitening are off: the trial is plain fine-tuning.
+    Classes that the recipe holds out anyway are the ones scored on, so that the choice sees no class that the run
+    itself does not.
     """
     epochs, whole = recipe.pruning.epochs, recipe.schedule.epochs
     values = recipe.model_dump()
     values["name"] = f"{recipe.name}-until-{k}"
     values["network"]["prune_until"] = k
-    values["auto_lr"] = None
+    values["auto_lr"] = values["whitening"] = None
     values["schedule"] |= {
         "epochs": epochs,
         "warmup_epochs": recipe.schedule.warmup_epochs * epochs / whole,

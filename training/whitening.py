@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 from accelerate import Accelerator
+from numpy.typing import NDArray
 
 from retrieval.datasets import Subset
 from retrieval.errors import UserError
@@ -23,10 +25,18 @@ def finished_spec(spec: EnsembleSpec, section: WhiteningSection | None) -> Ensem
     return replace(spec, whitened=section.size or cost(spec).embedding_size)
 
 
-def check_whitening(section: WhiteningSection | None, network: Ensemble) -> None:
-    """Raises UserError, before anything is trained, for a size that the network's embedding does not have."""
+def check_whitening(section: WhiteningSection | None, network: Ensemble, labels: NDArray[np.int64]) -> None:
+    """Raises UserError, before anything is trained, for a size that the network's embedding does not have, and for
+    training labels int64[n] of which no two are the same.
+    """
+    if section is None:
+        return
+    if len(np.unique(labels)) == len(labels):
+        raise UserError(
+            "whitening needs classes of two or more images, to see how images of a class differ; set whitening to null"
+        )
     joined = sum(network.feature_sizes)
-    if section is not None and section.size is not None and section.size > joined:
+    if section.size is not None and section.size > joined:
         raise UserError(
             f"whitening.size must be at most {joined}, which is the embedding's length; got {section.size}"
         )

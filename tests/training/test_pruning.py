@@ -26,6 +26,7 @@ from training.pruning import (
 from training.recipe import Recipe
 from training.recipe_file import RecipeError
 from training.run_folder import RunFolder, write_weights
+from training.sections.whitening import WhiteningSection
 
 Make = Callable[..., Recipe]
 
@@ -143,7 +144,8 @@ def test_a_trial_is_short_and_scored_on_held_out_training_classes(make_recipe: M
         "auto_lr={}",
         "pruning={epochs: 6, holdout: 0.3}",
     )
-    trial = trial_recipe(recipe, 9)
+    trial = trial_recipe(recipe.model_copy(update={"whitening": WhiteningSection(size=10**6)}), 9)
+    assert trial.whitening is None, "nor could it be so long"
     assert trial.network.prune_until == 9
     assert (trial.schedule.epochs, trial.schedule.warmup_epochs, trial.schedule.frozen_epochs) == (6, 1, 2)
     assert (trial.validation.split, trial.validation.holdout, trial.validation.every) == (None, 0.3, 6)

@@ -87,3 +87,17 @@ def test_a_size_beyond_the_embedding_is_refused(tmp_path: Path, make_recipe: Cal
     with pytest.raises(UserError, match=r"whitening\.size must be at most \d+, .*; got 100000"):
         train(recipe, tmp_path / "run")
     assert not (tmp_path / "run" / "checkpoint").exists(), "it is said before the first step"
+
+
+def test_classes_of_one_image_are_refused_before_the_first_step(
+    tmp_path: Path, make_recipe: Callable[..., Recipe], photos: Path
+) -> None:
+    lines = ["path,label,split"]
+    for number, image in enumerate(sorted(photos.rglob("*.png"))):
+        lines.append(f"{image.relative_to(photos)},{number},{'train' if number % 2 else 'validation'}")
+    manifest = photos / "singles.csv"
+    manifest.write_text("\n".join(lines) + "\n")
+    recipe = make_recipe(f"data.name={manifest}", "whitening={}", "validation.split=null")
+    with pytest.raises(UserError, match="whitening needs classes of two or more images"):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run" / "checkpoint").exists()

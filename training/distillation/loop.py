@@ -93,7 +93,7 @@ def distill(
     terms = build_terms(recipe, teacher, student, training.classes)
     objective = None
     if isinstance(network, Ensemble):
-        check_whitening(recipe.whitening, network)
+        check_whitening(recipe.whitening, network, training.labels)
         objective = build_objective(recipe.loss, network, len(training.classes), seed=recipe.seed)
     model = Distiller(
         student,
