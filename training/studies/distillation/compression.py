@@ -95,10 +95,7 @@ def _cifar10(asked: Asked) -> Study:
         file="cifar10",
         scores=("error",),
         source="slides, part II (Heo et al., AAAI 2019): 10 % of CIFAR-10, 120 epochs.",
-        note=(
-            "20 + 100 epochs. Methods of one stage have the sum of both numbers of epochs as main stage. The "
-            "teachers have seen all images."
-        ),
+        note="20 + 100 epochs. Methods of one stage have the 100 alone. The teachers have seen all images.",
         pairs=True,
     )
 

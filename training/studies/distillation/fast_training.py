@@ -50,8 +50,7 @@ def fast_training(asked: Asked) -> Study:
         scores=("error",),
         source="slides, part II (Heo et al., AAAI 2019): CIFAR-10, WRN 22-4 of 4.51 % error teaches WRN 16-2.",
         note=(
-            "A row's name ends with its epochs, distillation + classification. Methods of one stage have the sum of "
-            "both numbers of epochs as main stage. FT's paraphraser learns for the first number's epochs, at most 5; "
-            "they are counted where they are more than 1."
+            "A row's name ends with its epochs, distillation + classification. Methods of one stage have "
+            "the second alone. FT's paraphraser learns for the first number's epochs, at most 5."
         ),
     )

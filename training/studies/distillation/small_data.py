@@ -56,7 +56,7 @@ def small_data(asked: Asked) -> Study:
             "100 epochs."
         ),
         note=(
-            "Methods of one stage have the sum of both numbers of epochs as main stage; of FT's the first 5 are its "
-            "paraphraser's. The teacher has seen all images."
+            "Methods of one stage have the 100 epochs alone; FT's paraphraser learns for 5 before. The teacher has "
+            "seen all images."
         ),
     )

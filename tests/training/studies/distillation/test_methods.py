@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from training.distillation.methods.table import METHODS
 from training.studies.distillation.methods import BY_NAME, course
 
 
@@ -15,16 +16,16 @@ def total(values: dict[str, object]) -> object:
 @pytest.mark.parametrize(
     ("name", "short", "long"),
     [
-        ("none", (2,), (120,)),
-        ("KD", (2,), (120,)),
-        ("AT + KD", (2,), (120,)),
-        ("Jacobian + KD", (2,), (120,)),
-        ("BSS", (2,), (120,)),
-        ("OFD", (2,), (120,)),
+        ("none", (1,), (100,)),
+        ("KD", (1,), (100,)),
+        ("AT + KD", (1,), (100,)),
+        ("Jacobian + KD", (1,), (100,)),
+        ("BSS", (1,), (100,)),
+        ("OFD", (1,), (100,)),
         ("FitNet + KD", (1, 1), (20, 100)),
         ("FSP + KD", (1, 1), (20, 100)),
         ("AB + KD", (1, 1), (20, 100)),
-        ("FT + KD", (1, 2), (5, 115)),
+        ("FT + KD", (1, 1), (5, 100)),
     ],
 )
 def test_epochs_go_to_the_stages(name: str, short: tuple[int, ...], long: tuple[int, ...]) -> None:
@@ -43,3 +44,16 @@ def test_what_teaches_first_is_gone_in_the_main_stage() -> None:
         {"method": "fitnets", "stage": "initialise", "weight": 1.0},
         {"method": "kd"},
     ]
+
+
+def test_what_stands_beside_kd_without_its_factor_keeps_the_proportion_of_its_authors() -> None:
+    """AT: 1000 beside KD times T^2 (authors' code), so 1000 / 9 beside KD at T = 3 without it."""
+    at, kd = course(BY_NAME["AT + KD"], (1, 5))["terms"]
+    assert (at["method"], kd) == ("at", {"method": "kd"})
+    assert at["weight"] == pytest.approx(1000 / 9)
+    assert METHODS["kd"].resolve({})[0]["temperature"] ** 2 == pytest.approx(9)
+    assert not METHODS["kd"].resolve({})[0]["squared"]
+
+
+def test_what_stands_beside_the_labels_keeps_its_weight() -> None:
+    assert course(BY_NAME["OFD"], (1, 5))["terms"] == [{"method": "ofd"}]
