@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from training.studies.distillation.asked import Asked
 from training.studies.distillation.methods import METHODS, STUDENT, Pair, course, usual_teacher
 from training.studies.study import Row, Study
@@ -10,6 +12,10 @@ EPOCHS: Pair = (20, 100)
 
 SHARES = (0.1, 1, 5, 10, 20, 100)
 """Per cent of the training images, the same of each class."""
+
+_FEW, _SMALL_BATCH = 1, 32
+"""Up to so many per cent, batches are small: 500 images in batches of 128 are four steps an epoch, too few for any
+method to come near what the slides print."""
 
 # Slides, part II, "Small training data": error in per cent at SHARES.
 _PUBLISHED: dict[str, tuple[float, ...]] = {
@@ -28,7 +34,9 @@ def small_data(asked: Asked) -> Study:
     teacher = usual_teacher(asked)
     rows = [teacher]
     for column, share in enumerate(SHARES):
-        part = {"data.share": share / 100} if share < 100 else {}
+        part: dict[str, Any] = {"data.share": share / 100} if share < 100 else {}
+        if share <= _FEW:
+            part["batch"] = _SMALL_BATCH
         for method in METHODS:
             figures = _PUBLISHED.get(method.name) if asked.data == "cifar10" else None
             rows.append(
@@ -56,7 +64,7 @@ def small_data(asked: Asked) -> Study:
             "100 epochs."
         ),
         note=(
-            "Methods of one stage have the 100 epochs alone; FT's paraphraser learns for 5 before. The teacher has "
-            "seen all images."
+            "Methods of one stage have the 100 epochs alone; FT's paraphraser learns for 5 before. Up to 1 % of the "
+            "images, batches are of 32. The teacher has seen all images."
         ),
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from training.distillation.methods.table import METHODS
+from training.studies.distillation.asked import Asked
 from training.studies.distillation.methods import BY_NAME, course
+from training.studies.distillation.small_data import small_data
 
 
 def total(values: dict[str, object]) -> object:
@@ -57,3 +59,11 @@ def test_what_stands_beside_kd_without_its_factor_keeps_the_proportion_of_its_au
 
 def test_what_stands_beside_the_labels_keeps_its_weight() -> None:
     assert course(BY_NAME["OFD"], (1, 5))["terms"] == [{"method": "ofd"}]
+
+
+def test_one_image_in_a_hundred_still_makes_more_than_a_dozen_steps_an_epoch() -> None:
+    rows = {row.name: row.overrides for row in small_data(Asked("cifar10", None, {})).rows}
+    for method in BY_NAME:
+        few = rows[f"{method} at 1 %"]
+        assert 50_000 * few["data.share"] / few["batch"] > 12
+        assert "batch" not in rows[f"{method} at 5 %"]
