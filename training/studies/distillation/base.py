@@ -1,7 +1,7 @@
 """What all rows of a study of distillation share: the recipe that they start from, and its data.
 
 Unlike studies of fine-tuning, these score the split that the slides score, `test`, once after the last epoch: they set
-ours beside published figures, and choose nothing by them.
+ours beside published figures, and choose no epoch and no row by them.
 """
 
 from __future__ import annotations

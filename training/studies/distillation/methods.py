@@ -3,8 +3,8 @@
 Heo et al. (AB, AAAI 2019) print 120 epochs as 20+100. How we read it:
 
 * The second number is the main stage, of every method. What has nothing to learn before it (none, KD, AT, Jacobian,
-  BSS, OFD) has that stage alone: the table's error of `none` at 1+1, 43.37 %, is what one epoch gives (41.2 %
-  measured here), not two (31.2 %).
+  BSS, OFD) has that stage alone: the table's error of `none` at 1+1, 43.37 %, is nearer to one epoch's (41.2 %
+  measured here) than to two's (31.2 %). The slides' captions, which count sums, speak against it.
 * The first number is the stage in which the student learns from the teacher alone (FitNet, FSP, AB), or in which FT's
   paraphraser does, which has at most 5 epochs as its authors have it.
 
