@@ -13,10 +13,10 @@ from pathlib import Path
 from threading import Event, Lock
 
 from indexes.following_index import FollowingIndex, Keys, State
-from indexes.index_building import Built, StoppedError, build, measure
+from indexes.index_building import MEASURED_K, Built, StoppedError, build, measure
 from indexes.index_choice import IndexChoice
 from indexes.index_file import IndexFileError, IndexHeader, read_index_file, write_index_file
-from indexes.index_kinds import IndexKind
+from indexes.index_kinds import AUTO, IndexKind
 from indexes.index_trial import try_kinds
 from indexes.item_rows import ItemRows
 from indexes.search_width import SearchWidth
@@ -72,8 +72,8 @@ class DerivedIndex(FollowingIndex):
     def renew(self, *, trial: bool = False) -> None:
         """Build the index that suits the rows now, measure it and put it in the place of the old one.
 
-        trial: find out first which one that is, where measuring pays (`index_trial`). Raises CollectionError if nothing
-        fits the memory.
+        trial: find out first which one that is, where measuring pays (`index_trial`). One that reaches less among all
+        rows than the trial has promised makes way for the next. Raises CollectionError if nothing fits the memory.
         """
         rows = self._rows
         # One at a time: of two, the one of an older choice of the kind might end last.
@@ -81,7 +81,7 @@ class DerivedIndex(FollowingIndex):
             with rows.database.reading() as connection:
                 keys = rows.keys(connection)
                 built = self._best_of_trial(connection, keys) if trial else None
-                if built is None:
+                while built is None:
                     kind = self.wanted(len(keys))
                     built = build(
                         rows,
@@ -92,6 +92,8 @@ class DerivedIndex(FollowingIndex):
                         wanted=rows.settings.recall,
                         stop=self._stop,
                     )
+                    if self._has_failed(kind, built.recall.get(MEASURED_K), len(keys)):
+                        built = None
             state = State(built.index, built.width, len(keys), len(keys), built.recall)
             self._take(state)
 
@@ -108,6 +110,27 @@ class DerivedIndex(FollowingIndex):
         with self.changing:
             rows.change_settings(replace(rows.settings, trial=asdict(trial)))
         return built
+
+    def _has_failed(self, kind: IndexKind, recall: float | None, items: int) -> bool:
+        """Note what the kind that a trial has chosen reaches of all items; whether the trial takes another for that."""
+        rows, trial = self._rows, self.choice.trial
+        is_chosen = rows.settings.index == AUTO and trial is not None and trial.chosen == kind.name
+        if not is_chosen or trial is None or recall is None or rows.database.read_only:
+            return False
+        noted = trial.with_whole(recall)
+        with self.changing:
+            rows.change_settings(replace(rows.settings, trial=asdict(noted)))
+        if self.wanted(items) == kind:
+            return False
+        logger.warning(
+            "%s: %s reaches a recall of %.4f only among all %d items: building %s instead",
+            self._path,
+            kind.name,
+            recall,
+            items,
+            noted.chosen,
+        )
+        return True
 
     def _take(self, state: State) -> None:
         with self.changing:

@@ -3,7 +3,9 @@
 Each candidate is built on a sample (on everything where that is little), tuned to the wanted recall by queries made of
 what was kept back from it, and timed. The fastest that reaches the recall and fits the memory wins; of those nearly as
 fast, the smallest. A sample is smaller than the whole: the times shown are what they come to for all items, by the law
-of each structure (a scan takes time with n, an inverted file with its root, a graph with its logarithm).
+of each structure (a scan takes time with n, an inverted file with its root, a graph with its logarithm). Recall has no
+such law: items that are alike lie closer together in the whole, and a graph can lose its way among them. So what the
+winner finds once it is built of everything is noted, and if that is too little the next one wins.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ import math
 import sqlite3
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -49,7 +51,8 @@ _NEARLY = 1.2
 @dataclass(frozen=True)
 class Tried:
     """One candidate. keeps_vectors: beside the codes, to re-rank by. milliseconds: of a query alone, and of one in a
-    batch. bytes: an item in memory. reason: why it was not measured, if it was not.
+    batch. bytes: an item in memory. reason: why it was not measured, if it was not. whole_recall: what it reached when
+    it was built of all items, if it was.
     """
 
     kind: str
@@ -62,6 +65,7 @@ class Tried:
     visited: int = 0
     depth: int = 1
     reason: str | None = None
+    whole_recall: float | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,22 @@ class Trial:
         """Whether it answers this question too: nothing else is asked for, and the collection has not doubled."""
         same = (self.wanted, self.memory) == (wanted, memory)
         return same and self.items <= 2 * items and items < 2 * self.items
+
+    def with_whole(self, recall: float) -> Self:
+        """With what the chosen kind reached when it was built of all items.
+
+        Another is chosen where that is too little and was enough in the trial; a kind that comes back because all have
+        failed stays.
+        """
+        (before,) = (each for each in self.tried if each.kind == self.chosen)
+        tried = tuple(
+            replace(each, whole_recall=recall) if each.kind == self.chosen else each for each in self.tried
+        )
+        promised = before.recall is not None and before.recall >= self.wanted
+        has_failed_before = before.whole_recall is not None and before.whole_recall < self.wanted
+        if not promised or has_failed_before:
+            return replace(self, tried=tried)
+        return replace(self, tried=tried, chosen=_winner(tried, self.wanted).kind)
 
 
 @dataclass(frozen=True)
@@ -207,8 +227,12 @@ def _growth(kind: IndexKind, measured: int, items: int) -> float:
     return math.log(max(items, 2)) / math.log(max(measured, 2))
 
 
-def _winner(tried: list[Tried], wanted: float) -> Tried:
-    done = [(each, each.recall, each.milliseconds) for each in tried if each.recall and each.milliseconds]
+def _winner(tried: Sequence[Tried], wanted: float) -> Tried:
+    done = [
+        (each, _expected(each, tried), each.milliseconds)
+        for each in tried
+        if each.recall and each.milliseconds
+    ]
     if not done:
         raise CollectionError(
             "no kind of index fits that memory; allow more with --memory, or name a kind with --index"
@@ -218,3 +242,17 @@ def _winner(tried: list[Tried], wanted: float) -> Tried:
         return max(done, key=lambda one: one[1])[0]
     fastest = min(time for _, time in good)
     return min((each for each, time in good if time <= _NEARLY * fastest), key=lambda each: each.bytes)
+
+
+def _expected(candidate: Tried, tried: Sequence[Tried]) -> float:
+    """Its recall among all items, by what is known: no more than the same structure reached there without codes."""
+    if candidate.whole_recall is not None:
+        return candidate.whole_recall
+    limits = [
+        each.whole_recall
+        for each in tried
+        if each.whole_recall is not None
+        and KINDS[each.kind].structure == KINDS[candidate.kind].structure
+        and not KINDS[each.kind].lossy
+    ]
+    return min([candidate.recall or 0.0, *limits])

@@ -9,7 +9,17 @@ from retrieval.commands.index_facts import readable_bytes
 if TYPE_CHECKING:
     from indexes.index_trial import Trial, Tried
 
-_HEAD = ("kind", "recall@10", "ms a query", "in batches", "bytes an item", "built in s", "visited", "depth")
+_HEAD = (
+    "kind",
+    "recall@10",
+    "ms a query",
+    "in batches",
+    "bytes an item",
+    "built in s",
+    "visited",
+    "depth",
+    "of all",
+)
 
 
 def trial_lines(trial: Trial, items: int) -> list[str]:
@@ -43,4 +53,5 @@ def _row(tried: Tried, chosen: str) -> tuple[str, ...]:
         f"{tried.build_seconds:.1f}",
         str(tried.visited or "-"),
         str(tried.depth),
+        "-" if tried.whole_recall is None else f"{tried.whole_recall:.4f}",
     )

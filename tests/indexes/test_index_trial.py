@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from indexes import index_choice, index_kinds, index_trial, maintenance
+from indexes.collection import NewItem
 from indexes.collection_stats import last_trial
 from indexes.errors import CollectionError
 from indexes.index_building import StoppedError
@@ -154,3 +155,75 @@ def test_the_fastest_that_reaches_the_recall_wins_and_of_nearly_equals_the_small
     assert index_trial._winner(tried[1:3], 0.999).kind == "fastest", (
         "where none reaches it, the best there is"
     )
+
+
+def test_a_kind_that_fails_among_all_items_makes_way_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # In a sample of twenty points a group, a graph has links between the groups; among four hundred, hardly any.
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((60, D)).astype(np.float32)
+    vectors = np.repeat(centres, 400, axis=0)
+    vectors += 0.02 * rng.standard_normal(vectors.shape).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    monkeypatch.setattr(index_trial, "_SAMPLE_FLOATS", 1200 * D)
+    monkeypatch.setattr(index_trial, "_FEWEST_SAMPLED", 1200)
+    monkeypatch.setattr(index_trial, "CANDIDATES", ("flat", "hnsw-sq8", "hnsw"))
+    monkeypatch.setattr(
+        index_trial, "_milliseconds", lambda _, index, *__: 9.0 if index.kind.name == "flat" else 1.0
+    )
+    with LocalCollection.create(tmp_path, embedding_size=D, model_fingerprint=FINGERPRINT) as collection:
+        collection.upsert([NewItem(str(i), row) for i, row in enumerate(vectors)])
+        collection.optimise()
+        trial = collection.index_trial()
+        assert trial is not None
+        tried = {each.kind: each for each in trial.tried}
+        assert tried["hnsw"].recall == 1.0
+        assert tried["hnsw"].whole_recall is not None
+        assert tried["hnsw"].whole_recall < 0.95
+        assert tried["hnsw-sq8"].whole_recall is None, "built for nothing: codes find no more"
+        assert tried["flat"].whole_recall == 1.0
+        assert trial.chosen == collection.stats().index_kind == "flat"
+        assert collection.stats().index_recall == {10: 1.0}
+        (said,) = caplog.messages
+        assert f"hnsw reaches a recall of {tried['hnsw'].whole_recall} only among all 24000 items" in said
+        assert "building flat instead" in said
+        # It is not tried again, and a kind that is named is taken as it is.
+        collection.optimise()
+        assert collection.index_trial() == last_trial(tmp_path) == trial == Trial.from_json(asdict(trial))
+        collection.ask_of_index("hnsw")
+        collection.optimise()
+        assert collection.stats().index_kind == "hnsw"
+        assert len(caplog.messages) == 1
+
+
+def test_what_was_reached_among_all_decides_and_no_kind_is_built_for_ever() -> None:
+    def tried(kind: str, recall: float, milliseconds: float) -> Tried:
+        return Tried(kind, False, 1.0, recall, milliseconds, milliseconds, 1.0)
+
+    trial = Trial(
+        10**6,
+        65_536,
+        0.99,
+        2**34,
+        "hnsw",
+        (
+            tried("hnsw", 0.997, 1.0),
+            tried("hnsw-sq8", 0.995, 2.0),
+            tried("ivf-rabitq", 0.993, 5.0),
+            tried("ivf-sq8", 0.994, 8.0),
+            tried("sq8", 0.97, 50.0),
+        ),
+    )
+    assert trial.with_whole(0.995).chosen == "hnsw"
+    lists = trial.with_whole(0.6)
+    assert lists.chosen == "ivf-rabitq", "not the same graph in codes"
+    assert lists.with_whole(0.99).chosen == "ivf-rabitq"
+    others = lists.with_whole(0.985)
+    assert others.chosen == "ivf-sq8", "other codes may do what those of one bit cannot"
+    back = others.with_whole(0.98)
+    assert back.chosen == "ivf-rabitq", "all that promised enough have failed: the one that came nearest"
+    assert back.with_whole(0.9).chosen == "ivf-rabitq"
+    # What had promised no more than that is what there is.
+    only = replace(trial, tried=(tried("hnsw", 0.98, 1.0), tried("sq8", 0.97, 2.0)))
+    assert only.with_whole(0.9).chosen == "hnsw"
