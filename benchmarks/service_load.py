@@ -76,17 +76,25 @@ class Connection:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, request: bytes, answers: Answers) -> None:
-        """Send a request and note its answer. A connection that breaks is a status of its own."""
+        """Send a request and note its answer. A connection that breaks is a status of its own, unless it is a kept one
+        that the server has just closed for being idle: then another is opened, as clients do (RFC 9112, 9.3.1).
+        """
         started = time.perf_counter()
+        was_kept = self._streams is not None
         try:
-            if self._streams is not None and self._streams[0].at_eof():
-                # Idle for long enough that the server has closed it.
-                self.close()
             if self._streams is None:
                 self._streams = await asyncio.open_connection(HOST, self._port)
             reader, writer = self._streams
             writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
+            try:
+                head = await reader.readuntil(b"\r\n\r\n")
+            except (ConnectionResetError, asyncio.IncompleteReadError) as error:
+                if not was_kept or getattr(error, "partial", b""):
+                    raise
+                self.close()
+                reader, writer = self._streams = await asyncio.open_connection(HOST, self._port)
+                writer.write(request)
+                head = await reader.readuntil(b"\r\n\r\n")
             length = re.search(rb"(?i)content-length: (\d+)", head)
             body = await reader.readexactly(int(length[1])) if length else b""
         except (OSError, asyncio.IncompleteReadError) as error:

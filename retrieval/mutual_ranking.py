@@ -5,7 +5,7 @@ what may come before a positive, and only that is kept: of a query whose best po
 negatives as it has positives, of others none but those too close to call. How similar a negative must be to matter is
 known the better the more of the gallery has been seen, so the rows come in random order and what is kept is thinned out
 each time their number has doubled. Between two such times nothing depends on anything: each thread multiplies a tile of
-its own and scans it.
+its own and scans it. While one thread thins out, the others go on by what was known before.
 
 Where classes are large or the similarities hardly differ, nearly everything is kept; then this gives up, and whole rows
 of products are the better way.
@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from retrieval.positives import positives_of
-from retrieval.products import TIE, FastProduct, Float32, Float64, norms
-from retrieval.ranking import Ranked
+from retrieval.products import FLOAT32_BOUNDARY, TIE, Float32, Float64, float32_error, norms
+from retrieval.ranking import Ranks
 
 Int64 = NDArray[np.int64]
 Pairs = tuple[Int64, Int64, Float32]
@@ -38,8 +38,9 @@ BYTES_A_PAIR = 64
 FEWEST_ROWS = 64
 """To begin with, where there is room for what they may find."""
 
-TILE = 512, 16_384
-"""Rows and columns that are multiplied at a time: enough for a product to run at its full speed."""
+TILE = 1024, 8192
+"""Rows and columns that are multiplied at a time. OpenBLAS repacks every column for a product, which costs the less the
+more rows there are."""
 
 ROWS_TOGETHER = 16
 """Rows of a tile that are scanned at a time."""
@@ -55,7 +56,7 @@ def rank_each_other(
     k: int,
     chunk_bytes: int,
     go_on: Callable[[], None] = lambda: None,
-) -> list[Ranked] | None:
+) -> Ranks | None:
     """Rank the positives of every item that has any; None where too much would have to be kept.
 
     vectors: float32[n, d], finite; labels: int64[n]. k: the greatest K that matters. chunk_bytes: bound on what is held
@@ -73,7 +74,7 @@ def rank_each_other(
     if fewest == 0 or 4 * positives > room:
         return None
     if positives == 0:
-        return []
+        return Ranks.joined([])
     order = np.random.default_rng(0).permutation(items)
     search = _Search(vectors[order], labels[order], order, k)
     # Fresh memory for each product would cost a part of its time.
@@ -87,7 +88,7 @@ def rank_each_other(
             go_on()
             search.keep(waiting.popleft().result())
 
-    start, thin_out_at = 0, 1
+    start, thin_out_at, is_due = 0, 1, False
     # A product for each thread, rather than one after the other on all of them: none then waits for another.
     with (
         threadpool_limits(1, user_api="blas"),
@@ -96,17 +97,18 @@ def rank_each_other(
         while start < items:
             # As many as there were before, while little is known of what matters.
             stop = min(start + min(max(start, fewest), most), items)
-            for first in range(start, items, columns):
-                last = min(first + columns, items)
-                waiting.append(pool.submit(search.scan, (start, stop), (first, last), outputs))
+            tiles = [(first, min(first + columns, items)) for first in range(start, items, columns)]
+            for number, tile in enumerate(tiles, 1):
+                waiting.append(pool.submit(search.scan, (start, stop), tile, search.threshold, outputs))
+                if is_due and number == min(threads, len(tiles)):
+                    keep_all_but(number)
+                    search.thin_out()
+                    is_due, thin_out_at = False, 2 * start
+                    if search.kept > room // 2:
+                        return None
                 keep_all_but(2 * threads)
             start = stop
-            if start >= thin_out_at or search.kept > room // 2:
-                keep_all_but(0)
-                search.thin_out()
-                thin_out_at = 2 * start
-                if search.kept > room // 2:
-                    return None
+            is_due = start >= thin_out_at or search.kept > room // 2
         keep_all_but(0)
     search.thin_out()
     return search.ranks()
@@ -137,54 +139,52 @@ class _Search:
 
         # bfloat16 takes half the time of a product, and leaves too much open: of the first thousand rows of the 60,502
         # by 512 numbers of `benchmarks/recall.py` one pair in thirty.
-        everything = torch.from_numpy(vectors)
-        fast = FastProduct(everything, torch.float32)
-        lengths = norms(everything).numpy()
-        greatest = float(lengths.max())
-        self._tie = TIE * greatest * lengths
-        # How far the fast products may be off, and the float32 in which similarities are kept.
-        self._width = fast.greatest_width(everything) + 4 * float(self._tie.max()) + 2.0**-22 * greatest**2
-        self._threshold = _below(self._worst - 2 * self._width)
+        lengths = norms(torch.from_numpy(vectors)).numpy()
+        self._tie = TIE * lengths.max() * lengths
+        # How far the products may be off, the float32 to which bounds are rounded, and what counts as tied.
+        most = lengths.max() ** 2
+        self._width = float(
+            float32_error(most, vectors.shape[1]) + 2.1 * FLOAT32_BOUNDARY * most + 4 * self._tie.max()
+        )
+        self.threshold = _below(self._worst - 2 * self._width)
 
     def scan(
-        self, rows: tuple[int, int], columns: tuple[int, int], outputs: SimpleQueue[Float32]
+        self,
+        rows: tuple[int, int],
+        columns: tuple[int, int],
+        threshold: Float32,
+        outputs: SimpleQueue[Float32],
     ) -> list[Pairs]:
         """Negatives among the pairs of these items with those of later numbers, for the item to which they matter.
 
-        rows, columns: begin and end of either. outputs: places for the products, one of which is lent.
+        rows, columns: begin and end of either. threshold: float32[n], of now or of before. outputs: places for the
+        products, one of which is lent.
         """
         # Those to which most matters first: rows that are scanned together are then alike.
-        queries = rows[0] + np.argsort(self._threshold[slice(*rows)])
+        queries = rows[0] + np.argsort(threshold[slice(*rows)])
         others = self._vectors[slice(*columns)]
         output = outputs.get()
         try:
             similarities = output[: len(queries) * len(others)].reshape(len(queries), len(others))
             np.matmul(self._vectors[queries], others.T, out=similarities)
-            return self._matter(queries, columns, similarities)
+            return self._matter(queries, columns, threshold, similarities)
         finally:
             outputs.put(output)
 
-    def _matter(self, rows: Int64, columns: tuple[int, int], similarities: Float32) -> list[Pairs]:
+    def _matter(
+        self, rows: Int64, columns: tuple[int, int], threshold: Float32, similarities: Float32
+    ) -> list[Pairs]:
         found = [
-            self._similar_enough(rows[part], columns, similarities[part])
+            _similar_enough(rows[part], columns, threshold, similarities[part])
             for part in (slice(top, top + ROWS_TOGETHER) for top in range(0, len(rows), ROWS_TOGETHER))
         ]
         queries, others, similar = (np.concatenate(parts) for parts in zip(*found, strict=True))
         negative = (others > queries) & (self._labels[queries] != self._labels[others])
         pairs: list[Pairs] = []
         for whose, items in ((queries, others), (others, queries)):
-            wanted = np.flatnonzero(negative & (similar > self._threshold[whose]))
+            wanted = np.flatnonzero(negative & (similar > threshold[whose]))
             pairs.append((whose[wanted], items[wanted], similar[wanted]))
         return pairs
-
-    def _similar_enough(self, rows: Int64, columns: tuple[int, int], similarities: Float32) -> Pairs:
-        """All such pairs of these few rows, with those before the diagonal."""
-        own, others = self._threshold[rows], self._threshold[slice(*columns)]
-        # Most columns have nothing in any of the rows; a maximum over rows costs least.
-        candidates = np.flatnonzero(similarities.max(axis=0) > np.minimum(others, own[0]))
-        some = similarities[:, candidates]
-        row, column = np.nonzero(some > np.minimum(others[candidates], own[:, None]))
-        return rows[row], columns[0] + candidates[column], some[row, column]
 
     def keep(self, pairs: list[Pairs]) -> None:
         """Take in what `scan` found."""
@@ -221,9 +221,9 @@ class _Search:
         close = self._best - 2 * self._width
         threshold = np.where(self._best_only, close, np.minimum(close, least))
         threshold[self._counted >= self._limit] = np.inf
-        self._threshold = np.maximum(self._threshold, _below(threshold))
+        self.threshold = np.maximum(self.threshold, _below(threshold))
 
-        left = ~settled & (similarities > self._threshold[queries])
+        left = ~settled & (similarities > self.threshold[queries])
         self._pairs = [(queries[left], items[left], similarities[left])]
         self.kept = int(left.sum())
 
@@ -238,8 +238,8 @@ class _Search:
         ends = np.cumsum(np.bincount(queries, minlength=len(self._counted)))
         return order, np.concatenate([[0], ends])
 
-    def ranks(self) -> list[Ranked]:
-        """Each query with its counts, exact, ascending."""
+    def ranks(self) -> Ranks:
+        """Of every query that has a positive, exact."""
         queries, items, similarities = self._joined()
         order, starts = self._sorted(queries, similarities)
         queries, items, similarities = queries[order], items[order], similarities[order]
@@ -270,8 +270,7 @@ class _Search:
         least = np.minimum.reduceat(np.where(best, before, np.iinfo(np.int64).max), begins)
         before = np.maximum(before, least.repeat(positives.counts[has]))
         before = before[np.lexsort((before, positives.queries))]
-        rows = self._original[has].tolist()
-        return [Ranked(*each) for each in zip(rows, np.split(before, begins[1:]), strict=True)]
+        return Ranks(self._original[has], positives.counts[has], before)
 
     def _count_above(self, bounds: Float64, similarities: Float32, starts: Int64) -> Int64:
         """For each positive, the pairs of its query that are more similar than its bound."""
@@ -294,6 +293,19 @@ class _Search:
                 "ij,ij->i", self._vectors[queries[part]], self._vectors[items[part]], dtype=np.float64
             )
         return exact
+
+
+def _similar_enough(
+    rows: Int64, columns: tuple[int, int], threshold: Float32, similarities: Float32
+) -> Pairs:
+    """All pairs above the threshold of either item, of these few rows, with those before the diagonal."""
+    own, others = threshold[rows], threshold[slice(*columns)]
+    # Most columns have nothing in any of the rows; a maximum over rows costs least.
+    candidates = np.flatnonzero(similarities.max(axis=0) > np.minimum(others, own[0]))
+    some = similarities.take(candidates, axis=1)
+    found = np.flatnonzero(some > np.minimum(others[candidates], own[:, None]))
+    row, column = np.divmod(found, max(len(candidates), 1))
+    return rows[row], columns[0] + candidates[column], some.ravel()[found]
 
 
 def _below(thresholds: Float64) -> Float32:

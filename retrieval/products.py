@@ -23,6 +23,9 @@ TIE = 2.0**-46
 """Similarities this close, times the norms of both vectors, are one similarity: the order in which a float64 sum is
 taken changes it by about this much, so a smaller difference says nothing."""
 
+FLOAT32_BOUNDARY = 2.0**-22
+"""More than rounding a boundary to float32 moves it, relative to the boundary."""
+
 COLUMNS = 4096
 """Gallery rows converted to float64 at a time."""
 
@@ -87,28 +90,13 @@ class FastProduct:
         """
         size = query.shape[1]
         if self.dtype == torch.float32:
-            # Any order of d float32 additions errs by less than d units of 2^-24, relative to the norms' product.
-            lengths = norms(query)
-            error = (size + 8) * 2.0**-24 * lengths * (self._norm + self._rounding) + lengths * self._rounding
-        else:
-            # Cauchy-Schwarz on what rounding took from either side, and the float32 sum with a factor of two for
-            # instructions that round less carefully.
-            rounded = query.to(self.dtype)
-            lengths = norms(rounded.float())
-            error = norms(query - rounded.float()) * self._norm + lengths * self._rounding
-            error += (size + 8) * 2.0**-23 * lengths * (self._norm + self._rounding)
-        # The constant covers what is flushed to zero as too small for a float32.
-        widened: Float64 = (error * 1.001 + 1e-30).numpy()
-        return widened
-
-    def greatest_width(self, queries: Tensor) -> float:
-        """The `width` that holds for every product of these queries, float32[b, d], with the gallery."""
-        greatest = 0.0
-        for start in range(0, len(queries), COLUMNS):
-            part = queries[start : start + COLUMNS]
-            products = norms(part).numpy() * (self._norm + self._rounding)
-            greatest = max(greatest, float(self.width(products, self.errors(part)).max()))
-        return greatest
+            return float32_error(norms(query).numpy() * self._norm, size)
+        # Cauchy-Schwarz on what rounding took from either side, and the float32 sum with a factor of two for
+        # instructions that round less carefully.
+        rounded = query.to(self.dtype)
+        lengths = norms(rounded.float())
+        error = (norms(query - rounded.float()) * self._norm + lengths * self._rounding).numpy() * 1.001
+        return error + 2 * float32_error(lengths.numpy() * (self._norm + self._rounding), size)
 
     def width(self, product: Float64, error: Float64 | float) -> Float64:
         """How far from an exact product an approximate one must lie to be certainly on that side of it.
@@ -117,7 +105,16 @@ class FastProduct:
         bits in bfloat16, and 24 where the boundary itself is rounded to float32.
         """
         unit = 2.0**-8 if self.dtype == torch.bfloat16 else 0.0
-        return error + (unit + 2.0**-22) * (np.abs(product) + error) * 1.01
+        return error + (unit + FLOAT32_BOUNDARY) * (np.abs(product) + error) * 1.01
+
+
+def float32_error(lengths: Float64, size: int) -> Float64:
+    """How far a float32 product of two vectors of `size` numbers may be off, by the product of their norms.
+
+    Any order of d float32 additions errs by less than d units of 2^-24, relative to that. The constant covers what is
+    flushed to zero as too small for a float32.
+    """
+    return (size + 8) * 2.0**-24 * 1.001 * lengths + 1e-30
 
 
 def exact_product(query: Tensor, gallery: Tensor) -> Float64:

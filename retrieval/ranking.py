@@ -13,7 +13,7 @@ fast product.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -52,6 +52,29 @@ class Ranked:
 
     query: int
     before: Int64
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Where the positives of every query that has any stand.
+
+    queries: int64[s], their rows. counts: int64[s], the positives of each. before: int64[sum of counts], as in
+    `Ranked`, those of a query together.
+    """
+
+    queries: Int64
+    counts: Int64
+    before: Int64
+
+    @classmethod
+    def joined(cls, ranked: Iterable[Ranked]) -> Ranks:
+        """One after the other."""
+        each = list(ranked)
+        return cls(
+            queries=np.array([one.query for one in each], np.int64),
+            counts=np.array([len(one.before) for one in each], np.int64),
+            before=np.concatenate([np.empty(0, np.int64), *(one.before for one in each)]),
+        )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from retrieval.errors import UserError
 from retrieval.mutual_ranking import rank_each_other
-from retrieval.ranking import Ranked, rank_positives
+from retrieval.ranking import Ranked, Ranks, rank_positives
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
@@ -81,28 +81,22 @@ def recall_at_k(
     _check_arrays(query, query_labels, gallery, gallery_labels, own)
     wanted = check_ks(ks, len(gallery) - bool((own >= 0).any()))
 
-    everyone: Iterable[Ranked] | None = None
+    ranks: Ranks | None = None
     if query is gallery and np.array_equal(own, np.arange(len(gallery))):
-        everyone = rank_each_other(
-            gallery, gallery_labels, k=wanted[-1], chunk_bytes=chunk_bytes, go_on=go_on
-        )
-    if everyone is None:
-        everyone = rank_positives(
+        ranks = rank_each_other(gallery, gallery_labels, k=wanted[-1], chunk_bytes=chunk_bytes, go_on=go_on)
+    if ranks is None:
+        ranked = rank_positives(
             query, query_labels, gallery, gallery_labels, own, k=wanted[-1], chunk_bytes=chunk_bytes
         )
-    befores = []
-    for ranked in everyone:
-        go_on()
-        befores.append(ranked.before)
-    scored = len(befores)
+        ranks = Ranks.joined(_each(ranked, go_on))
+    positives, before = ranks.counts, ranks.before
+    scored = len(positives)
     if scored == 0:
         raise UserError(
             f"none of the {len(query)} queries has another item of its class in the gallery, so there is "
             "nothing to find; give at least one class with two items"
         )
-    positives = np.array([len(before) for before in befores])
     starts = np.cumsum(positives) - positives
-    before = np.concatenate(befores)
     number = np.arange(len(before)) - np.repeat(starts, positives) + 1
     rank = number + before
     within = rank <= np.repeat(positives, positives)
@@ -122,6 +116,12 @@ def recall_at_k(
         precision_at_1=int((before_best < 1).sum()) / scored,
         seconds=time.perf_counter() - started,
     )
+
+
+def _each(ranked: Iterable[Ranked], go_on: Callable[[], None]) -> Iterator[Ranked]:
+    for one in ranked:
+        go_on()
+        yield one
 
 
 def leave_one_out(

@@ -140,7 +140,8 @@ def test_each_other_is_ranked_as_any_gallery_is(fast: torch.dtype, classes: int,
     rows, labels = clustered(3000, classes, 24, noise, seed=classes)
     mutual = mutual_ranking.rank_each_other(rows, labels, k=100, chunk_bytes=2**28)
     assert mutual is not None
-    found = {each.query: each.before for each in mutual}
+    befores = np.split(mutual.before, np.cumsum(mutual.counts)[:-1])
+    found = dict(zip(mutual.queries.tolist(), befores, strict=True))
     own = np.arange(len(rows))
     rest = 0
     for ranked in ranking.rank_positives(rows, labels, rows, labels, own, k=100, chunk_bytes=2**28):
