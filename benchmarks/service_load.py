@@ -89,7 +89,8 @@ class Connection:
             try:
                 head = await reader.readuntil(b"\r\n\r\n")
             except (ConnectionResetError, asyncio.IncompleteReadError) as error:
-                if not was_kept or getattr(error, "partial", b""):
+                has_begun = isinstance(error, asyncio.IncompleteReadError) and error.partial
+                if not was_kept or has_begun:
                     raise
                 self.close()
                 reader, writer = self._streams = await asyncio.open_connection(HOST, self._port)
