@@ -72,14 +72,16 @@ class DerivedIndex(FollowingIndex):
     def renew(self, *, trial: bool = False) -> None:
         """Build the index that suits the rows now, measure it and put it in the place of the old one.
 
-        trial: find out first which one that is, where measuring pays (`index_trial`). One that reaches less among all
-        rows than the trial has promised makes way for the next. Raises CollectionError if nothing fits the memory.
+        trial: find out first which that is, where measuring pays and has not been done (`index_trial`); that happens
+        in any case where the kind that goes by size finds too little. One that reaches less among all rows than the
+        trial has promised makes way for the next. Raises CollectionError if nothing fits the memory.
         """
         rows = self._rows
         # One at a time: of two, the one of an older choice of the kind might end last.
         with self._building:
             with rows.database.reading() as connection:
                 keys = rows.keys(connection)
+                trial = trial and self.choice.wants_trial(len(keys))
                 built = self._best_of_trial(connection, keys) if trial else None
                 while built is None:
                     kind = self.wanted(len(keys))
@@ -92,7 +94,12 @@ class DerivedIndex(FollowingIndex):
                         wanted=rows.settings.recall,
                         stop=self._stop,
                     )
-                    if self._has_failed(kind, built.recall.get(MEASURED_K), len(keys)):
+                    if not trial and self._is_worth_a_trial(built, len(keys)):
+                        trial = True
+                        if (best := self._best_of_trial(connection, keys)) is not None:
+                            built = best
+                            break
+                    if self._makes_way(built, len(keys)):
                         built = None
             state = State(built.index, built.width, len(keys), len(keys), built.recall)
             self._take(state)
@@ -111,16 +118,24 @@ class DerivedIndex(FollowingIndex):
             rows.change_settings(replace(rows.settings, trial=asdict(trial)))
         return built
 
-    def _has_failed(self, kind: IndexKind, recall: float | None, items: int) -> bool:
-        """Note what the kind that a trial has chosen reaches of all items; whether the trial takes another for that."""
-        rows, trial = self._rows, self.choice.trial
-        is_chosen = rows.settings.index == AUTO and trial is not None and trial.chosen == kind.name
-        if not is_chosen or trial is None or recall is None or rows.database.read_only:
+    def _is_worth_a_trial(self, built: Built, items: int) -> bool:
+        """Whether an index of all items finds too little, and measuring others might help."""
+        recall, wanted = built.recall.get(MEASURED_K, 1.0), self._rows.settings.recall
+        return recall < wanted and self.choice.wants_trial(items) and not self._rows.database.read_only
+
+    def _makes_way(self, built: Built, items: int) -> bool:
+        """Whether another kind is wanted than that of this index of all items. That it reaches too little is noted in the
+        trial that has chosen it.
+        """
+        rows, kind, trial = self._rows, built.index.kind, self.choice.trial
+        recall = built.recall.get(MEASURED_K)
+        if recall is None or trial is None or rows.settings.index != AUTO or rows.database.read_only:
             return False
-        noted = trial.with_whole(recall)
-        with self.changing:
-            rows.change_settings(replace(rows.settings, trial=asdict(noted)))
-        if self.wanted(items) == kind:
+        if trial.chosen == kind.name and recall < rows.settings.recall:
+            with self.changing:
+                rows.change_settings(replace(rows.settings, trial=asdict(trial.after_failure(recall))))
+        wanted = self.wanted(items)
+        if wanted == kind:
             return False
         logger.warning(
             "%s: %s reaches a recall of %.4f only among all %d items: building %s instead",
@@ -128,7 +143,7 @@ class DerivedIndex(FollowingIndex):
             kind.name,
             recall,
             items,
-            noted.chosen,
+            wanted.name,
         )
         return True
 

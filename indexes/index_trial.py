@@ -5,7 +5,7 @@ what was kept back from it, and timed. The fastest that reaches the recall and f
 fast, the smallest. A sample is smaller than the whole: the times shown are what they come to for all items, by the law
 of each structure (a scan takes time with n, an inverted file with its root, a graph with its logarithm). Recall has no
 such law: items that are alike lie closer together in the whole, and a graph can lose its way among them. So what the
-winner finds once it is built of everything is noted, and if that is too little the next one wins.
+winner finds once it is built of everything is measured too, and if that is too little the next one wins.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _NEARLY = 1.2
 class Tried:
     """One candidate. keeps_vectors: beside the codes, to re-rank by. milliseconds: of a query alone, and of one in a
     batch. bytes: an item in memory. reason: why it was not measured, if it was not. whole_recall: what it reached when
-    it was built of all items, if it was.
+    it was built of all items, if that was too little.
     """
 
     kind: str
@@ -89,19 +89,16 @@ class Trial:
         same = (self.wanted, self.memory) == (wanted, memory)
         return same and self.items <= 2 * items and items < 2 * self.items
 
-    def with_whole(self, recall: float) -> Self:
-        """With what the chosen kind reached when it was built of all items.
+    def after_failure(self, recall: float) -> Self:
+        """With what the chosen kind reached when it was built of all items, which is too little.
 
-        Another is chosen where that is too little and was enough in the trial; a kind that comes back because all have
-        failed stays.
+        Another is chosen if it was enough in the trial; a kind that comes back because all have failed stays.
         """
         (before,) = (each for each in self.tried if each.kind == self.chosen)
         tried = tuple(
             replace(each, whole_recall=recall) if each.kind == self.chosen else each for each in self.tried
         )
-        promised = before.recall is not None and before.recall >= self.wanted
-        has_failed_before = before.whole_recall is not None and before.whole_recall < self.wanted
-        if not promised or has_failed_before:
+        if before.recall is None or before.recall < self.wanted or before.whole_recall is not None:
             return replace(self, tried=tried)
         return replace(self, tried=tried, chosen=_winner(tried, self.wanted).kind)
 
@@ -164,9 +161,13 @@ def try_kinds(
         tried.append(result)
         if size == len(keys) and _winner(tried, wanted) is result:
             best = built
+    chosen = _winner(tried, wanted).kind
+    # A later one can take the place of what won in between without winning itself: it moves what is nearly as fast.
+    if best is not None and best.index.kind.name != chosen:
+        best = None
     if best is not None:
         best.index.add(*groups)
-    return Trial(len(keys), size, wanted, memory, _winner(tried, wanted).kind, tuple(tried)), best
+    return Trial(len(keys), size, wanted, memory, chosen, tuple(tried)), best
 
 
 def _measured(
