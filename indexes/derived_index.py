@@ -124,8 +124,8 @@ class DerivedIndex(FollowingIndex):
         return recall < wanted and self.choice.wants_trial(items) and not self._rows.database.read_only
 
     def _makes_way(self, built: Built, items: int) -> bool:
-        """Whether another kind is wanted than that of this index of all items. That it reaches too little is noted in the
-        trial that has chosen it.
+        """Whether another kind is wanted than that of this index of all items. What is too little is noted in the trial
+        that has chosen it.
         """
         rows, kind, trial = self._rows, built.index.kind, self.choice.trial
         recall = built.recall.get(MEASURED_K)
