@@ -100,15 +100,15 @@ def rank_each_other(
             tiles = [(first, min(first + columns, items)) for first in range(start, items, columns)]
             for number, tile in enumerate(tiles, 1):
                 waiting.append(pool.submit(search.scan, (start, stop), tile, search.threshold, outputs))
-                if is_due and number == min(threads, len(tiles)):
-                    keep_all_but(number)
+                if search.kept > room // 2 or (is_due and number == min(threads, len(tiles))):
+                    keep_all_but(min(number, threads))
                     search.thin_out()
                     is_due, thin_out_at = False, 2 * start
                     if search.kept > room // 2:
                         return None
                 keep_all_but(2 * threads)
             start = stop
-            is_due = start >= thin_out_at or search.kept > room // 2
+            is_due = start >= thin_out_at
         keep_all_but(0)
     search.thin_out()
     return search.ranks()
