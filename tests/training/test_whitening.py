@@ -82,6 +82,31 @@ def test_a_student(tmp_path: Path, make_recipe: Callable[..., Recipe], photos: P
     check(load_bundle(plain), load_bundle(whitened), photos)
 
 
+def test_a_student_of_its_teachers_heads_keeps_the_teachers_whitening(
+    tmp_path: Path, make_recipe: Callable[..., Recipe], photos: Path
+) -> None:
+    """So that its queries search the teacher's gallery; with a whitening of its own, on request, not."""
+    network = "network={backbone: mobilenet_v3_small, preset: single, weights: none, mirror: false}"
+    recipe = make_recipe(network, "schedule.epochs=1", f"whitening.size={SIZE}")
+    teacher = load_bundle(train(recipe, tmp_path / "teacher"))
+    assert teacher.network.whitening is not None
+    file = tmp_path / "student.yaml"
+    file.write_text(STUDENT.format(photos=photos, teacher=tmp_path / "teacher" / "bundle"))
+    matched = ["terms=[{method: embedding_matching}]", "class_weight=0"]
+    student = load_bundle(distill(load_recipe_of(DistillationRecipe, file, matched), tmp_path / "student"))
+    assert student.embeds_for(teacher.fingerprint)
+    assert student.network.whitening is not None
+    for name, tensor in teacher.network.whitening.state_dict().items():
+        assert student.network.whitening.state_dict()[name].equal(tensor)
+    assert student.fingerprint != teacher.fingerprint, "it has learned"
+
+    recipe_of_its_own = load_recipe_of(DistillationRecipe, file, ["whitening={}"])
+    alone = load_bundle(distill(recipe_of_its_own, tmp_path / "alone"))
+    assert alone.network.whitening is not None
+    assert alone.embedding_size == sum(alone.network.feature_sizes)
+    assert not alone.embeds_for(teacher.fingerprint)
+
+
 def test_a_size_beyond_the_embedding_is_refused(tmp_path: Path, make_recipe: Callable[..., Recipe]) -> None:
     recipe = make_recipe("schedule.epochs=1", "whitening.size=100000")
     with pytest.raises(UserError, match=r"whitening\.size must be at most \d+, .*; got 100000"):

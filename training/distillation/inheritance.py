@@ -7,17 +7,33 @@ fewer pixels. Its blocks then need not start from ImageNet: the teacher's fit th
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
 from retrieval.errors import UserError
-from retrieval.networks import Ensemble
+from retrieval.networks import Ensemble, EnsembleSpec
+
+
+def inherited_spec(spec: EnsembleSpec, teacher: nn.Module) -> EnsembleSpec:
+    """What a student of this spec is built as, to inherit from this teacher: whitened as the teacher is if its features
+    will begin as the teacher's, otherwise as the spec says.
+    """
+    if not isinstance(teacher, Ensemble):
+        return spec
+    theirs = teacher.spec
+    heads, their_heads = ([replace(head, lr=1.0) for head in each.heads] for each in (spec, theirs))
+    alike = spec.backbone == theirs.backbone and heads == their_heads
+    # `inherit` leaves these as they are.
+    own = any(head.reduction == "linear" or head.pool == "gem" or head.attention for head in heads)
+    return replace(spec, whitened=theirs.whitened) if alike and not own else spec
 
 
 @torch.no_grad()
 def inherit(student: nn.Module, teacher: nn.Module) -> float:
-    """Fill the student's backbone, in place, with the teacher's weights and batch-norm statistics, and return the share
-    of its parameters that are the teacher's now.
+    """Fill the student's backbone, and its whitening if it has one, in place, with the teacher's weights and batch-norm
+    statistics, and return the share of its parameters that are the teacher's now.
 
     A block comes from wherever the teacher has it: from its trunk, or from the head that has most of what the student's
     trunk or head needs, and least beside it. What the teacher lacks, or has in another shape, stays as it is. Raises
@@ -38,6 +54,8 @@ def inherit(student: nn.Module, teacher: nn.Module) -> float:
         for name, tensor in found.items():
             own[name].copy_(tensor)
             inherited += tensor.numel() if isinstance(own[name], nn.Parameter) else 0
+    if student.whitening is not None and teacher.whitening is not None:
+        student.whitening.load_state_dict(teacher.whitening.state_dict())
     return inherited / sum(parameter.numel() for parameter in student.parameters())
 
 

@@ -86,7 +86,7 @@ def distill(
     if recipe.task == "retrieval":
         check_sampling(recipe.loss.names, recipe.sampler, recipe.batch, training.labels, training.classes)
     torch.manual_seed(recipe.seed)
-    student = build_student(recipe, len(training.classes))
+    student = build_student(recipe, teacher, len(training.classes))
     network = student.network
     if recipe.inherit and teacher is not None:
         report(f"inherited: {100 * inherit(network, teacher.side.network):.0f} % of the student's weights")

@@ -14,6 +14,7 @@ from retrieval.networks.taps import Tap, find_taps
 from retrieval.networks.weights import Weights
 from retrieval.transforms import Preprocessing
 from training.distillation.distiller import WeightedTerm
+from training.distillation.inheritance import inherited_spec
 from training.distillation.methods.term import Setup
 from training.distillation.recipe import DistillationRecipe
 from training.distillation.saved_classifier import load_classifier
@@ -65,14 +66,17 @@ def _sized(stated: Preprocessing, pixels: int | None) -> Preprocessing:
     return Preprocessing(pixels or stated.pixels, None, stated.mean, stated.std)
 
 
-def build_student(recipe: DistillationRecipe, classes: int) -> Side:
+def build_student(recipe: DistillationRecipe, teacher: Teacher | None, classes: int) -> Side:
     """The recipe's student, for so many training classes. One that embeds learns from views that are not mirrored and
-    summed; whether it does so when it is used, its spec says.
+    summed; whether it does so when it is used, its spec says. It has room for what it inherits, and has not inherited.
     """
     section = recipe.student
     if isinstance(section, ClassifierSection):
         return ClassifierSide(build_classifier(section.network, classes, weights=section.source))
-    return EnsembleSide(build_ensemble(section.spec(), weights=section.source), mirror=False)
+    spec = section.spec()
+    if recipe.inherit and teacher is not None and recipe.whitening is None:
+        spec = inherited_spec(spec, teacher.side.network)
+    return EnsembleSide(build_ensemble(spec, weights=section.source), mirror=False)
 
 
 def build_terms(

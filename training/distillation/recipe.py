@@ -51,9 +51,10 @@ class DistillationRecipe(RunSection):
     """One run of distillation. Without a teacher and terms it trains a classifier by its labels, such as a teacher.
 
     inherit: a student that embeds begins with its teacher's weights wherever both have the same block; its other blocks
-    as `student.weights` says. regression: before anything learns, the linear layer of a student that embeds is fitted
-    to the teacher's embeddings by ridge regression of this strength; null = it starts at random. class_weight: of the
-    loss that sees the labels, in the main stage. loss: that loss, for retrieval; a classifier has cross-entropy.
+    as `student.weights` says. One with all its teacher's heads is whitened as that one is, unless `whitening` gives it
+    one of its own. regression: before anything learns, the linear layer of a student that embeds is fitted to the
+    teacher's embeddings by ridge regression of this strength; null = it starts at random. class_weight: of the loss
+    that sees the labels, in the main stage. loss: that loss, for retrieval; a classifier has cross-entropy.
     """
 
     packaged: ClassVar[Path] = Path(__file__).parent / "recipes"

@@ -82,7 +82,7 @@ def compared(section: dict[str, Any], stage: StageName) -> dict[str, float]:
     else:
         shown = ClassifierSide(build_classifier("wrn-10-2", len(CLASSES), weights=None))
         teacher = Teacher(shown, Preprocessing(32), CLASSES, None)
-    taught = build_student(recipe, len(CLASSES))
+    taught = build_student(recipe, teacher, len(CLASSES))
     terms = build_terms(recipe, teacher, taught, CLASSES)
     objective = None
     if isinstance(taught.network, Ensemble):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 
 from retrieval.errors import UserError
 from retrieval.networks import Ensemble, EnsembleSpec, HeadSpec, build_ensemble
 from retrieval.networks.classifiers import build_classifier
-from training.distillation.inheritance import inherit
+from retrieval.networks.ensemble import with_whitening
+from training.distillation.inheritance import inherit, inherited_spec
 
 SHORT = HeadSpec(last_block="res4_1", reduction="penultimate+", stride=1)
 LONG = HeadSpec(last_block="res4_2", reduction="penultimate+", stride=1)
@@ -75,6 +78,44 @@ def test_a_linear_layer_of_the_students_own_stays() -> None:
     assert all(torch.equal(after[name], value) for name, value in own.items())
     left = sum(value.numel() for value in own.values())
     assert share == pytest.approx(1 - left / sum(value.numel() for value in after.values()))
+
+
+def test_a_student_of_the_same_heads_wears_its_teachers_whitening() -> None:
+    """And so lives in its teacher's space from the start, whatever its heads' rates and however much they share."""
+    teacher = with_whitening(network(LONG, SHORT, seed=1), 12)
+    assert teacher.whitening is not None
+    images = torch.randn(6, 3, 32, 32)
+    with torch.no_grad():
+        joined = network(LONG, SHORT, seed=1).embed(images).numpy()
+    teacher.whitening.fit(joined, np.array([0, 0, 1, 1, 2, 2]))
+    spec = EnsembleSpec("efficientnet_lite0", "B2", (replace(LONG, lr=0.1), SHORT), mirror=False)
+    student = build_ensemble(inherited_spec(spec, teacher), weights=None).eval()
+    assert inherit(student, teacher) == 1
+    with torch.no_grad():
+        torch.testing.assert_close(student.embed(images), teacher.embed(images), rtol=0, atol=0)
+    assert student.embedding_size == 12
+
+
+@pytest.mark.parametrize(
+    "heads",
+    [(SHORT,), (SHORT, LONG), (LONG, replace(SHORT, pool="max")), (LONG, replace(SHORT, stride=2))],
+    ids=["fewer", "in another order", "pooled otherwise", "at another stride"],
+)
+def test_features_of_another_meaning_are_not_whitened_as_the_teachers(heads: tuple[HeadSpec, ...]) -> None:
+    teacher = with_whitening(network(LONG, SHORT, seed=1))
+    spec = EnsembleSpec("efficientnet_lite0", "B3", heads, mirror=False)
+    assert inherited_spec(spec, teacher) == spec
+
+
+@pytest.mark.parametrize(
+    "head",
+    [replace(SHORT, reduction="linear", size=8), replace(SHORT, pool="gem"), replace(SHORT, attention=True)],
+    ids=["linear", "gem", "attention"],
+)
+def test_features_with_a_part_that_is_not_inherited_are_not_whitened_as_the_teachers(head: HeadSpec) -> None:
+    teacher = with_whitening(network(head, seed=1))
+    assert teacher.spec.whitened is not None
+    assert inherited_spec(network(head, seed=2).spec, teacher).whitened is None
 
 
 def test_other_kinds_are_refused() -> None:
