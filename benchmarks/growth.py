@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +48,13 @@ def fill(folder: Path, vectors: Vectors, index: str) -> dict[str, Any]:
         filled = time.perf_counter()
         collection.optimise()
         chosen = time.perf_counter()
-        trial = collection.index_trial()
     stats = LocalCollection.info(folder)
     return {
         "fill": filled - started,
         "optimise": chosen - filled,
         "save": time.perf_counter() - chosen,
         "kind": stats.index_kind,
-        "recall": stats.index_recall.get(K),
         "disk": stats.bytes_on_disk,
-        "trial": None if trial is None else asdict(trial),
     }
 
 

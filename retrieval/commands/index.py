@@ -103,7 +103,7 @@ def build(
         stats = gallery.collection.stats()
     typer.echo(
         f"{done} images indexed, {passed_over} left out; "
-        f"{collection} holds {stats.items} items in a {stats.index_kind} index"
+        f"{collection} holds {stats.items} items in an index of kind {stats.index_kind}"
     )
     if done and embeddings is None:
         embedder = gallery.embedder

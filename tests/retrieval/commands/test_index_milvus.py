@@ -59,7 +59,7 @@ def run(
 def test_built_described_checked_searched_and_copied(run: Run) -> None:
     code, out, err = run(*BUILD, *LITE)
     assert (code, err) == (0, "")
-    assert out.startswith("4 images indexed, 0 left out; shop holds 4 items in a FLAT index")
+    assert out.startswith("4 images indexed, 0 left out; shop holds 4 items in an index of kind FLAT")
     assert sorted(path.name for path in Path("shop").iterdir()) == ["milvus.db", FILE_NAME, "model"]
     assert json.loads((Path("shop") / FILE_NAME).read_text())["collection"] == "hdhe_shop"
 
