@@ -22,12 +22,18 @@ def inherited_spec(spec: EnsembleSpec, teacher: nn.Module) -> EnsembleSpec:
     """
     if not isinstance(teacher, Ensemble):
         return spec
-    theirs = teacher.spec
-    heads, their_heads = ([replace(head, lr=1.0) for head in each.heads] for each in (spec, theirs))
-    alike = spec.backbone == theirs.backbone and heads == their_heads
     # `inherit` leaves these as they are.
-    own = any(head.reduction == "linear" or head.pool == "gem" or head.attention for head in heads)
-    return replace(spec, whitened=theirs.whitened) if alike and not own else spec
+    own = any(head.reduction == "linear" or head.pool == "gem" or head.attention for head in spec.heads)
+    # What the student shares must be shared by the teacher's heads, or it can be one head's alone.
+    shared = spec.share_until <= teacher.spec.share_until
+    alike = _features(spec) == _features(teacher.spec)
+    return replace(spec, whitened=teacher.spec.whitened) if alike and shared and not own else spec
+
+
+def _features(spec: EnsembleSpec) -> EnsembleSpec:
+    """A spec less what makes no difference to its features if its blocks have the weights."""
+    heads = tuple(replace(head, lr=1.0) for head in spec.heads)
+    return replace(spec, heads=heads, share_until="B1", mirror=False, whitened=None)
 
 
 @torch.no_grad()

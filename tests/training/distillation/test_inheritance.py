@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -105,6 +105,19 @@ def test_features_of_another_meaning_are_not_whitened_as_the_teachers(heads: tup
     teacher = with_whitening(network(LONG, SHORT, seed=1))
     spec = EnsembleSpec("efficientnet_lite0", "B3", heads, mirror=False)
     assert inherited_spec(spec, teacher) == spec
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"tied": True}, {"backbone": "mobilenet_v3_small"}, {"share_until": "B3"}],
+    ids=["tied heads", "another backbone", "a group shared that the teacher's heads do not share"],
+)
+def test_a_network_of_another_build_is_not_whitened_as_the_teacher(changed: dict[str, Any]) -> None:
+    teacher = with_whitening(network(LONG, SHORT, seed=1, share="B2"))
+    spec = replace(teacher.spec, whitened=None)
+    assert inherited_spec(spec, teacher) == teacher.spec
+    other = replace(spec, **changed)
+    assert inherited_spec(other, teacher) == other
 
 
 @pytest.mark.parametrize(
