@@ -91,7 +91,7 @@ def build_terms(
     for section in recipe.terms:
         row = section.row
         _check_needs(section, teacher, student, tuple(classes))
-        taps = _pairs(section, teacher.side, student) if "taps" in row.needs else ()
+        taps = _pairs(section, teacher.side, student) if row.takes_taps(section.settings) else ()
         setup = Setup(
             taps=taps,
             teacher_feature=teacher.side.feature_size,

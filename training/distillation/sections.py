@@ -81,8 +81,6 @@ class TermSection(Section):
     def _known(self) -> Self:
         if self.method not in METHODS:
             raise ValueError(f"method must be one of {', '.join(METHODS)}; got {self.method!r}")
-        if "taps" not in self.row.needs and (self.position or self.teacher_taps or self.student_taps):
-            raise ValueError(f"method {self.method} takes no features; leave out position and taps")
         if (
             self.teacher_taps is not None
             and self.student_taps is not None
@@ -93,9 +91,13 @@ class TermSection(Section):
                 "each of the teacher's needs one of the student's"
             )
         try:
-            self.row.resolve(self.settings)
+            taken = self.row.takes_taps(self.settings)
         except UserError as error:
             raise ValueError(str(error)) from error
+        if not taken and (self.position or self.teacher_taps or self.student_taps):
+            raise ValueError(
+                f"method {self.method} takes no features at positions; leave out position and taps"
+            )
         return self
 
     @property

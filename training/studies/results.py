@@ -74,12 +74,14 @@ def read_results(plan: Plan, failures: Mapping[tuple[str, int], str]) -> list[Ro
 
 
 def read_outcome(trial: Trial) -> Outcome | None:
-    """What a trial brought; None until all its runs have finished."""
+    """What a trial brought; None until all its runs have finished, and of a teacher that was never scored."""
     if not all(run.finished for run in trial.runs):
         return None
     folders = [RunFolder(run.folder) for run in trial.runs]
     documents = [run.document for run in trial.runs]
     if trial.score is None:
+        if not documents[0]["scores"]:
+            return None
         score = documents[0]["scores"][-1]
     else:
         score = json.loads(trial.score.read_text(encoding="utf-8")) if trial.score.is_file() else None

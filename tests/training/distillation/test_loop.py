@@ -191,6 +191,18 @@ def test_what_does_not_fit_is_refused(
     assert "\n" not in str(refused.value)
 
 
+def test_networks_of_other_groups_can_compare_what_they_pool(
+    make_distillation: Make, teacher: Path, tmp_path: Path
+) -> None:
+    taught = [f"teacher.model={teacher}", "student.network=mobilenet_v1", "schedule.epochs=1"]
+    recipe = make_distillation(*taught, "terms=[{method: similarity_preserving}]")
+    with pytest.raises(UserError, match="no pairs to compare"):
+        distill(recipe, tmp_path / "maps")
+    pooled = make_distillation(*taught, "terms=[{method: similarity_preserving, settings: {of: feature}}]")
+    distill(pooled, tmp_path / "pooled")
+    assert read_metrics(RunFolder(tmp_path / "pooled"))[0]["parts"]["similarity_preserving"] > 0
+
+
 def test_other_classes_than_the_teachers_are_refused(
     make_distillation: Make, teacher: Path, labelled: Path, tmp_path: Path
 ) -> None:

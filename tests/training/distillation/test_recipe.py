@@ -60,6 +60,10 @@ def test_stages_come_from_the_rows_unless_said_otherwise(make_distillation: Make
         ([TEACHER, "terms=[{method: kd, settings: {temperature: 0}}]"], "temperature must be > 0"),
         ([TEACHER, "terms=[{method: kd, position: end}]"], "method kd takes no features"),
         (
+            [TEACHER, "terms=[{method: similarity_preserving, settings: {of: feature}, student_taps: [B1]}]"],
+            "method similarity_preserving takes no features at positions",
+        ),
+        (
             [TEACHER, "terms=[{method: at, teacher_taps: [B1], student_taps: [B1, B2]}]"],
             "each of the teacher's needs one of the student's",
         ),

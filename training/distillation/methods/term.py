@@ -124,6 +124,9 @@ class Choice:
 PREPARED = ("teacher_transform", "paraphraser")
 """The choice of a method that must learn from the teacher before the student does."""
 
+POOLED = ("of", "feature")
+"""The choice of a method that compares what is pooled at the end, and so no features at positions."""
+
 
 @dataclass(frozen=True)
 class MethodRow:
@@ -153,6 +156,10 @@ class MethodRow:
     def prepares(self, given: Mapping[str, object]) -> bool:
         """Whether its term has a `preparation` with these settings, and so needs the stage of that name."""
         return self.resolve(given)[1].get(PREPARED[0]) == PREPARED[1]
+
+    def takes_taps(self, given: Mapping[str, object]) -> bool:
+        """Whether its term compares features at positions with these settings."""
+        return "taps" in self.needs and self.resolve(given)[1].get(POOLED[0]) != POOLED[1]
 
     def resolve(self, given: Mapping[str, object]) -> tuple[dict[str, Value], dict[str, str]]:
         """All settings and choices, the given ones in place of the defaults. Raises UserError, naming a wrong one."""

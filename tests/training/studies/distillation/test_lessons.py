@@ -74,6 +74,23 @@ def test_teachers_and_students_are_taken_from_other_folders(make_lesson_plan: Ma
         assert str(third.rows[1].recipe.model_dump()["teacher"]["model"]) == str(moved / "bundle")
 
 
+def test_a_teacher_that_was_never_scored_teaches_all_the_same(make_lesson_plan: Make, tmp_path: Path) -> None:
+    plan = make_lesson_plan(rows=[TEACHER.name])
+    run(plan)
+    teacher = plan.rows[0].trials[0].runs[0].folder
+    written = teacher / "bundle" / "model.json"
+    written.write_text(json.dumps(json.loads(written.read_text()) | {"scores": []}))
+    students = make_lesson_plan(out=tmp_path / "students", teachers={"wrn-10-2": teacher})
+    _, did, lines = run(students)
+    assert did.trained == ["none/seed-0", "kd/seed-0"]
+    assert sorted(line for line in lines if line.startswith("row")) == [
+        "row KD",
+        "row none",
+        f"row {TEACHER.name}",
+    ]
+    assert [result.name for result in read_results(students, {})] == ["KD", "none"]
+
+
 def test_a_teacher_that_fails_fails_its_students_alone(make_lesson_plan: Make) -> None:
     absurd = replace(TEACHER, overrides={**TEACHER.overrides, "optimiser.lr": 1e30, "schedule.epochs": 9})
     plan = make_lesson_plan(replace(STUDY, rows=(absurd, *STUDY.rows[1:])))
