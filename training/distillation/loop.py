@@ -30,7 +30,7 @@ from training.distillation.distiller import Distiller, use_batch_statistics
 from training.distillation.groups import freeze_student, rate_groups_of
 from training.distillation.inheritance import inherit
 from training.distillation.metrics import DistillationMetrics, draw_distillation
-from training.distillation.opening import build_student, build_terms, open_teacher
+from training.distillation.opening import build_student, build_terms, open_teacher, seed_of
 from training.distillation.overlap_score import overlap_score
 from training.distillation.recipe import DistillationRecipe
 from training.distillation.regression import fit_linear_layer
@@ -85,7 +85,7 @@ def distill(
         raise UserError(f"{training.name} has {len(training)} images for {processes} processes; start fewer")
     if recipe.task == "retrieval":
         check_sampling(recipe.loss.names, recipe.sampler, recipe.batch, training.labels, training.classes)
-    torch.manual_seed(recipe.seed)
+    torch.manual_seed(seed_of(recipe, teacher))
     student = build_student(recipe, teacher, len(training.classes))
     network = student.network
     if recipe.inherit and teacher is not None:

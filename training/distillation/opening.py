@@ -24,16 +24,22 @@ from training.distillation.sides import ClassifierSide, EnsembleSide, Side
 _IMAGENET_CLASSES = 1000
 
 
+_OTHER_SEEDS = 2**31
+"""More than any recipe's seed."""
+
+
 @dataclass(frozen=True)
 class Teacher:
     """preprocessing: of its images. classes: names of its logits' classes; None for a network that embeds and for
-    ImageNet's. fingerprint: of a network that embeds, None of a classifier.
+    ImageNet's. fingerprint: of a network that embeds, None of a classifier. seed: of the random numbers that a
+    classifier began with; None where that is not known.
     """
 
     side: Side
     preprocessing: Preprocessing
     classes: tuple[str, ...] | None
     fingerprint: str | None
+    seed: int | None = None
 
 
 def open_teacher(recipe: DistillationRecipe) -> Teacher | None:
@@ -51,7 +57,7 @@ def open_teacher(recipe: DistillationRecipe) -> Teacher | None:
         return Teacher(ClassifierSide(network), stated, None, None)
     saved = load_classifier(Path(section.model).expanduser())
     side = ClassifierSide(saved.network)
-    return Teacher(side, _sized(saved.preprocessing, section.pixels), saved.classes, None)
+    return Teacher(side, _sized(saved.preprocessing, section.pixels), saved.classes, None, saved.seed)
 
 
 def _open_bundle(section: TeacherSection) -> Teacher:
@@ -64,6 +70,18 @@ def _open_bundle(section: TeacherSection) -> Teacher:
 def _sized(stated: Preprocessing, pixels: int | None) -> Preprocessing:
     """What a teacher sees of a training view: all of it, at its own or the recipe's size."""
     return Preprocessing(pixels or stated.pixels, None, stated.mean, stated.std)
+
+
+def seed_of(recipe: DistillationRecipe, teacher: Teacher | None) -> int:
+    """The seed of the student's first weights: the recipe's, unless a teacher of the same network began with it. The
+    student would begin as its teacher began then, and find much of the teacher where it stands.
+    """
+    if teacher is None or teacher.seed != recipe.seed or not isinstance(teacher.side, ClassifierSide):
+        return recipe.seed
+    alike = (
+        isinstance(recipe.student, ClassifierSection) and recipe.student.network == teacher.side.network.name
+    )
+    return recipe.seed + (_OTHER_SEEDS if alike else 0)
 
 
 def build_student(recipe: DistillationRecipe, teacher: Teacher | None, classes: int) -> Side:

@@ -12,7 +12,7 @@ from retrieval.datasets import Subset
 from retrieval.networks import Ensemble
 from retrieval.transforms import Preprocessing
 from training.batches import ImageSource
-from training.distillation.opening import Teacher
+from training.distillation.opening import Teacher, seed_of
 from training.distillation.recipe import DistillationRecipe
 from training.distillation.saved_classifier import save_classifier
 from training.distillation.score import score_classifier
@@ -62,7 +62,15 @@ def export(
             folder, network, preprocessing, recipe=resolved, scores=scores, pretraining=start, space=space
         )
     else:
-        save_classifier(folder, network, preprocessing, classes=classes, recipe=resolved, scores=scores)
+        save_classifier(
+            folder,
+            network,
+            preprocessing,
+            classes=classes,
+            recipe=resolved,
+            scores=scores,
+            seed=seed_of(recipe, teacher),
+        )
 
 
 def shared_space(recipe: DistillationRecipe, network: Ensemble, teacher: Teacher | None) -> str | None:

@@ -1,7 +1,7 @@
 """A trained classifier on disk, to teach others: what a bundle is for networks that embed.
 
     FOLDER/
-      model.json            the network's name, classes, preprocessing, recipe, scores
+      model.json            the network's name, classes, preprocessing, recipe, scores, seed of its first weights
       weights.safetensors   its state dict
 
 model.json is written last and at once, so a folder that has it is whole.
@@ -27,12 +27,15 @@ _KIND = "classifier"
 
 @dataclass(frozen=True)
 class SavedClassifier:
-    """network: in eval mode. classes: their names, in the order of the logits. scores: what it reached and on what."""
+    """network: in eval mode. classes: their names, in the order of the logits. scores: what it reached and on what.
+    seed: of the random numbers that it began with; None where that is not known.
+    """
 
     network: ClassificationNetwork
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     scores: list[dict[str, Any]]
+    seed: int | None
 
 
 def save_classifier(
@@ -43,6 +46,7 @@ def save_classifier(
     classes: tuple[str, ...],
     recipe: dict[str, Any],
     scores: list[dict[str, Any]],
+    seed: int,
 ) -> None:
     """Write a classifier. Raises BundleError where the disk refuses."""
     document = {
@@ -52,6 +56,7 @@ def save_classifier(
         "preprocessing": preprocessing.to_dict(),
         "scores": scores,
         "recipe": recipe,
+        "seed": seed,
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +85,9 @@ def load_classifier(folder: Path) -> SavedClassifier:
         network.load_state_dict(load_file(folder / "weights.safetensors"))
         preprocessing = Preprocessing.from_dict(document["preprocessing"])
         scores = list(document["scores"])
-    except (KeyError, TypeError, OSError, RuntimeError, safetensors.SafetensorError) as error:
+        # Not in the files of versions that gave every network its recipe's seed.
+        seed = document.get("seed", document["recipe"].get("seed"))
+    except (AttributeError, KeyError, TypeError, OSError, RuntimeError, safetensors.SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise BundleError(f"{folder} is damaged ({reason}); train the classifier again") from error
-    return SavedClassifier(network.eval(), classes, preprocessing, scores)
+    return SavedClassifier(network.eval(), classes, preprocessing, scores, seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from retrieval.errors import UserError
 from tests.training.runs import killed_run, same, weights
 from training.batches import epoch_order
 from training.distillation.loop import distill
+from training.distillation.opening import open_teacher, seed_of
 from training.distillation.recipe import DistillationRecipe
 from training.distillation.saved_classifier import load_classifier
 from training.failure import TrainingFailedError
@@ -222,6 +224,39 @@ def test_a_run_that_diverges_says_which_term(make_distillation: Make, teacher: P
     )
     with pytest.raises(TrainingFailedError, match=r"lower optimiser\.lr"):
         distill(recipe, tmp_path / "run")
+
+
+def test_no_student_begins_where_its_teacher_began(make_distillation: Make, tmp_path: Path) -> None:
+    """At a rate of almost nothing, networks of one design end where they began."""
+    still = ["optimiser={lr: 1e-12, classifier_lr: 1e-12}", "schedule.epochs=1", "score={split: null}"]
+
+    def taught_by(model: Path, *overrides: str) -> DistillationRecipe:
+        return make_distillation(*still, f"teacher.model={model}", "terms=[{method: kd}]", *overrides)
+
+    first = distill(make_distillation(*still), tmp_path / "first")
+    second = distill(taught_by(first), tmp_path / "second")
+    began = [
+        load_classifier(model).network.state_dict()["groups.B1.0.conv1.weight"] for model in (first, second)
+    ]
+    assert (began[0] - began[1]).abs().max() > 0.1
+    # Nor does a student's student. Where seed or network differ anyway, it begins as it would without a teacher.
+    for model, overrides, expected in (
+        (first, [], 2**31),
+        (second, [], 0),
+        (first, ["seed=1"], 1),
+        (first, ["student.network=wrn-16-1"], 0),
+    ):
+        recipe = taught_by(model, *overrides)
+        assert seed_of(recipe, open_teacher(recipe)) == expected
+
+
+def test_the_seed_of_older_files_is_their_recipes(teacher: Path, tmp_path: Path) -> None:
+    older = shutil.copytree(teacher, tmp_path / "older")
+    document = json.loads((older / "model.json").read_text())
+    del document["seed"]
+    document["recipe"]["seed"] = 7
+    (older / "model.json").write_text(json.dumps(document))
+    assert load_classifier(older).seed == 7
 
 
 def test_one_seed_gives_one_student(make_distillation: Make, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_two_processes_distil_as_one_does(
     teacher = build_classifier("wrn-10-2", 4, weights=None)
     preprocessing = Preprocessing(32, None, teacher.mean, teacher.std)
     names = ("amber", "blue", "cyan", "dun")
-    save_classifier(tmp_path / "teacher", teacher, preprocessing, classes=names, recipe={}, scores=[])
+    save_classifier(tmp_path / "teacher", teacher, preprocessing, classes=names, recipe={}, scores=[], seed=0)
     overrides = (*TERMS, f"teacher={{model: {tmp_path / 'teacher'}}}")
     distill(make_distillation(*overrides), tmp_path / "one")
     both.run(distill_job, tmp_path / "tiny.yaml", tmp_path / "two", *overrides)
