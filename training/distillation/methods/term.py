@@ -158,8 +158,9 @@ class MethodRow:
         return self.resolve(given)[1].get(PREPARED[0]) == PREPARED[1]
 
     def takes_taps(self, given: Mapping[str, object]) -> bool:
-        """Whether its term compares features at positions with these settings."""
-        return "taps" in self.needs and self.resolve(given)[1].get(POOLED[0]) != POOLED[1]
+        """Whether its term compares features at positions with these settings. Raises UserError, naming a wrong one."""
+        _, choices = self.resolve(given)
+        return "taps" in self.needs and choices.get(POOLED[0]) != POOLED[1]
 
     def resolve(self, given: Mapping[str, object]) -> tuple[dict[str, Value], dict[str, str]]:
         """All settings and choices, the given ones in place of the defaults. Raises UserError, naming a wrong one."""
