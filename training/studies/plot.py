@@ -44,7 +44,8 @@ def draw_study(study: Study, results: Sequence[RowResult], path: Path, *, about:
         panel.tick_params(labelsize="small")
         panel.title.set_size("small")
         panel.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(f"{study.name}\n{about}", fontsize="small")
+    published = any(name in result.published for _, result in scored for name in names)
+    figure.suptitle(f"{study.name}\n{about}; {_legend(published=published)}", fontsize="small")
     # Drawn again from the runs whenever the study is started, so a crash that cuts it short does no harm.
     figure.savefig(path, dpi=140)
 
@@ -68,6 +69,10 @@ def _scores(panel: Axes, scored: Sequence[tuple[int, RowResult]], name: str) -> 
         panel.errorbar(
             spread.mean, row, xerr=spread.deviation, fmt="|", color=_BAR, markersize=12, capsize=3, zorder=3
         )
+
+
+def _legend(*, published: bool) -> str:
+    return "a dot a seed, mean ± deviation" + ", a diamond what is published" * published
 
 
 def _label(result: RowResult) -> str:

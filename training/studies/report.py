@@ -49,7 +49,7 @@ def write_study(plan: Plan, circumstances: Circumstances, failures: Mapping[tupl
     write_whole(plan.out / "study.json", json.dumps(document, indent=2) + "\n")
     caption = [settings_in_words(plan.study, circumstances), machine_in_words(circumstances)]
     write_whole(plan.out / "table.md", markdown(plan.study, results, caption))
-    about = f"{KINDS[plan.study.kind].about(circumstances.recipe)}; a dot a seed, mean ± deviation"
+    about = KINDS[plan.study.kind].about(circumstances.recipe)
     draw_study(plan.study, results, plan.out / "plot.png", about=about)
 
 
