@@ -236,7 +236,7 @@ def distill(
                 current = result if stage.name == "main" else network
                 reached = score(recipe, current, scored, test_images, preprocessing, accelerator)
                 if recipe.score.overlap and last and teacher is not None:
-                    reached["overlap"] = overlap_score(
+                    reached |= overlap_score(
                         recipe, model, result, teacher, scored, preprocessing, accelerator
                     )
             metrics = DistillationMetrics(

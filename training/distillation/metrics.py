@@ -57,7 +57,9 @@ def _results(score: dict[str, Any] | None) -> dict[str, float]:
         found = {f"top-{k} error": value for k, value in score["error"].items()}
     else:
         found = {f"R@{k}": value for k, value in score["recall"].items()} | {"MAP@R": score["map_at_r"]}
-    return found | {f"overlap {tap}": value for tap, value in score.get("overlap", {}).items()}
+    for name in ("overlap", "overlap_of_silence"):
+        found |= {f"{name.replace('_', ' ')} {tap}": value for tap, value in score.get(name, {}).items()}
+    return found
 
 
 def draw_distillation(lines: list[dict[str, Any]], path: Path, *, title: str) -> None:

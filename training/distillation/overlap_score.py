@@ -31,9 +31,10 @@ def overlap_score(
     subset: Subset,
     preprocessing: Preprocessing,
     accelerator: Accelerator,
-) -> dict[str, float]:
-    """Share of equal activations, 0 to 1, behind each tap of the recipe's first term that compares maps (Heo et al.,
-    AAAI 2019), by the name of the student's tap.
+) -> dict[str, dict[str, float]]:
+    """`overlap`: share of equal activations, 0 to 1, behind each tap of the recipe's first term that compares maps (Heo
+    et al., AAAI 2019), by the name of the student's tap. `overlap_of_silence`: that of a student none of whose neurons
+    ever fires, which is the share of the teacher's that do not; what a student has beyond it, it has learned.
 
     model: as it was trained; its connectors are used where teacher and student differ in channels. network: the
     student as it is scored. Images are squashed as in training, not augmented. Leaves both networks in eval mode.
@@ -55,8 +56,8 @@ def overlap_score(
     images = ImageSource(
         subset.paths, views.source, cache_bytes=0, workers=recipe.machine.threads, label="scored images"
     )
-    names = [own.name for _, own in weighted.taps[term.first :]]
-    sums = dict.fromkeys(names, 0.0)
+    names = [own.name for _, own in weighted.taps[term.layers]]
+    reached, silent = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
     groups = np.split(np.arange(len(images)), range(recipe.batch, len(images), recipe.batch))
     for group, pixels in zip(groups, images.batches(groups), strict=True):
         seen, shown = views.make(pixels, accelerator.device, seed=0, for_teacher=True)
@@ -71,6 +72,7 @@ def overlap_score(
                 forward_teacher=own_teacher,
                 progress=0.0,
             )
-        for name, pair in zip(names, term.pairs(step), strict=True):
-            sums[name] += len(group) * overlap(*pair)
-    return {name: total / len(images) for name, total in sums.items()}
+        for name, (theirs, own) in zip(names, term.pairs(step), strict=True):
+            reached[name] += len(group) / len(images) * overlap(theirs, own)
+            silent[name] += len(group) / len(images) * overlap(theirs, torch.zeros_like(theirs))
+    return {"overlap": reached, "overlap_of_silence": silent}

@@ -43,13 +43,17 @@ def test_the_share_is_that_of_a_count_by_hand(make_distillation: Make, tmp_path:
     taught = [f"teacher.model={teacher}", "class_weight=0", AB, "schedule.epochs=3", "optimiser.lr=0.3"]
     recipe = make_distillation(*taught, "score.overlap=true", "seed=1", "batch=7")
     saved = load_classifier(distill(recipe, tmp_path / "student"))
-    score = saved.scores[-1]["overlap"]
+    score, silent = (saved.scores[-1][name] for name in ("overlap", "overlap_of_silence"))
 
     subset = open_dataset(recipe.data.name).subset("test")
     stated = saved.preprocessing
     images = torch.stack([torch.from_numpy(stated.prepare(decode_image(path))) for path in subset.paths])
     seen = stated.normalise(images)
-    pairs = zip(responses(load_classifier(teacher), seen), responses(saved, seen), strict=True)
+    pairs = list(zip(responses(load_classifier(teacher), seen), responses(saved, seen), strict=True))
+    assert silent == pytest.approx(
+        {name: float((theirs <= 0).float().mean()) for name, (theirs, _) in zip(score, pairs, strict=True)},
+        abs=1e-4,
+    )
     expected = [float(((theirs > 0) == (own > 0)).float().mean()) for theirs, own in pairs]
     assert list(score) == ["B1", "B2", "B3"]
     assert list(score.values()) == pytest.approx(expected, abs=1e-4)
