@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+from tests.training.distillation.methods.feature_steps import setup, step, term
 from training.distillation.methods.table import METHODS
 from training.studies.distillation.asked import Asked
 from training.studies.distillation.methods import BY_NAME, course
@@ -42,10 +44,24 @@ def test_labels_are_seen_where_no_teachers_logits_take_their_place() -> None:
 
 
 def test_what_teaches_first_is_gone_in_the_main_stage() -> None:
-    assert course(BY_NAME["FitNet + KD"], (1, 5))["terms"] == [
-        {"method": "fitnets", "stage": "initialise", "weight": 1.0},
-        {"method": "kd"},
-    ]
+    first, second = course(BY_NAME["FitNet + KD"], (1, 5))["terms"]
+    assert (first["method"], first["stage"], first["weight"]) == ("fitnets", "initialise", 1.0)
+    assert second == {"method": "kd"}
+
+
+def test_fitnet_compares_what_relus_let_through_in_the_middle() -> None:
+    """Slides, part II: |sigma(T) - sigma(S)|^2; the overhaul's table: mid layer."""
+    settings = course(BY_NAME["FitNet + KD"], (1, 5))["terms"][0]["settings"] | {"always_connect": False}
+    built = term("fitnets", setup([1, 1, 1], [1, 1, 1]), **settings)
+    far, teacher, student = (torch.tensor([[[values]]]) for values in ([9.0], [-1.0, 4.0], [-3.0, -2.0]))
+    assert built(step([far, teacher, far], [-far, student, -far])).item() == pytest.approx((0 + 16) / 2)
+
+
+def test_fsp_correlates_what_relus_let_through() -> None:
+    settings = course(BY_NAME["FSP + KD"], (1, 5))["terms"][0]["settings"]
+    built = term("fsp", setup([1, 1], [1, 1]), **settings)
+    teacher, student = (torch.tensor([[[values]]]) for values in ([-1.0, 4.0], [-3.0, 2.0]))
+    assert built(step([teacher, teacher], [student, student])).item() == pytest.approx((16 / 2 - 4 / 2) ** 2)
 
 
 def test_what_stands_beside_kd_without_its_factor_keeps_the_proportion_of_its_authors() -> None:

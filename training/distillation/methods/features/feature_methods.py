@@ -33,14 +33,15 @@ def aspects(
 
     teacher_transform, student_transform, distance: three of the four aspects; the position is the row's. reduction:
     `mean` over all elements of a layer, or `per_image`: their sum, divided by the images of the batch. layers: `all`
-    positions or the `last`. margins: margin ReLU's, from the teacher's `batch_norm` or its `running` responses.
+    positions, the `middle` one or the `last`. margins: margin ReLU's, from the teacher's `batch_norm` or its `running`
+    responses.
     """
     return {
         "teacher_transform": Choice(teacher, tuple(TEACHER_TRANSFORMS)),
         "student_transform": Choice(student, tuple(STUDENT_TRANSFORMS)),
         "distance": Choice(distance, tuple(DISTANCES)),
         "reduction": Choice(reduction, ("mean", "per_image")),
-        "layers": Choice(layers, ("all", "last")),
+        "layers": Choice(layers, ("all", "middle", "last")),
         "margins": Choice("batch_norm", ("batch_norm", "running")),
     }
 
@@ -126,7 +127,10 @@ FEATURE_METHODS: tuple[MethodRow, ...] = (
         _TAPS,
         "end",
         {"always_connect": Setting(False)},
-        {"student_transform": Choice("connector", ("none", "connector"))},
+        {
+            "teacher_transform": Choice("none", ("none", "relu")),
+            "student_transform": Choice("connector", ("none", "connector", "connector_relu")),
+        },
     ),
 )
 """Their weights belong to their reductions: a recipe that changes one has to look for the other."""

@@ -7,7 +7,7 @@ be exchanged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,14 @@ from training.setting import Settings
 _COUNTERPARTS = {"attention": "attention", "paraphraser": "translator"}
 
 
+# Which of so many positions, shallow to deep, are compared; of an even number the shallower is in the middle.
+_LAYERS: Mapping[str, Callable[[int], slice]] = {
+    "all": lambda count: slice(0, count),
+    "middle": lambda count: slice((count - 1) // 2, (count - 1) // 2 + 1),
+    "last": lambda count: slice(count - 1, count),
+}
+
+
 class FeatureTerm(Term):
     """Built for pairs of taps from the settings and choices of `feature_methods.aspects`.
 
@@ -38,8 +46,8 @@ class FeatureTerm(Term):
     def __init__(self, setup: Setup, settings: Settings, choices: Mapping[str, str]) -> None:
         super().__init__()
         _check(setup, choices)
-        self.first = len(setup.taps) - 1 if choices["layers"] == "last" else 0
-        taps = setup.taps[self.first :]
+        self.layers = _LAYERS[choices["layers"]](len(setup.taps))
+        taps = setup.taps[self.layers]
         teacher = TEACHER_TRANSFORMS[choices["teacher_transform"]]
         student = STUDENT_TRANSFORMS[choices["student_transform"]]
         self.teacher_transforms = nn.ModuleList(teacher(tap, settings, choices) for tap, _ in taps)
@@ -60,7 +68,7 @@ class FeatureTerm(Term):
         """What the distance compares, (teacher's, student's) of one shape a layer, shallow to deep; the student's with
         gradients. Signs survive all transforms that make maps of maps, so activations can be counted in these too.
         """
-        teachers, students = step.teacher.taps[self.first :], step.student.taps[self.first :]
+        teachers, students = step.teacher.taps[self.layers], step.student.taps[self.layers]
         result = []
         with without_autocast(step.labels):
             for teacher, student, transform, answer in zip(
@@ -77,7 +85,7 @@ class FeatureTerm(Term):
         with without_autocast(teacher.feature):
             errors = [
                 transform.reconstruction(single(maps))
-                for maps, transform in zip(teacher.taps[self.first :], self.teacher_transforms, strict=True)
+                for maps, transform in zip(teacher.taps[self.layers], self.teacher_transforms, strict=True)
                 if isinstance(transform, Paraphraser)
             ]
         return torch.stack(errors).sum() if errors else None

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from retrieval.errors import UserError
 from training.distillation.methods.features.maps import to_smaller
 from training.distillation.methods.features.student_transforms import STUDENT_TRANSFORMS
+from training.distillation.methods.features.teacher_transforms import TEACHER_TRANSFORMS
 from training.distillation.methods.precision import single, without_autocast
 from training.distillation.methods.term import Setup, Step, Term
 from training.setting import Settings
@@ -41,19 +42,22 @@ class FSP(Term):
             raise UserError(
                 f"a flow is between two features; name at least 2 positions, got {len(setup.taps)}"
             )
-        transform = STUDENT_TRANSFORMS[choices["student_transform"]]
-        self.student_transforms = nn.ModuleList(transform(*pair, settings) for pair in setup.taps)
+        teacher = TEACHER_TRANSFORMS[choices["teacher_transform"]]
+        student = STUDENT_TRANSFORMS[choices["student_transform"]]
+        self.teacher_transforms = nn.ModuleList(teacher(tap, settings, choices) for tap, _ in setup.taps)
+        self.student_transforms = nn.ModuleList(student(*pair, settings) for pair in setup.taps)
 
     def forward(self, step: Step) -> Tensor:
         """The sum over neighbouring taps, a scalar."""
         with without_autocast(step.labels):
-            teacher = [single(maps) for maps in step.teacher.taps]
-            student = [
-                transform(single(maps))
-                for transform, maps in zip(self.student_transforms, step.student.taps, strict=True)
-            ]
+            teacher = _transformed(self.teacher_transforms, step.teacher.taps)
+            student = _transformed(self.student_transforms, step.student.taps)
             terms = [(t - s).square().mean() for t, s in zip(_flows(teacher), _flows(student), strict=True)]
             return torch.stack(terms).sum()
+
+
+def _transformed(transforms: nn.ModuleList, maps: Sequence[Tensor]) -> list[Tensor]:
+    return [transform(single(each)) for transform, each in zip(transforms, maps, strict=True)]
 
 
 def _flows(maps: Sequence[Tensor]) -> list[Tensor]:

@@ -44,6 +44,19 @@ def test_ofd_by_hand() -> None:
     assert ofd(step([teacher], [student])).item() == pytest.approx((0 + 0 + 0.7978846**2 + 1) / 2)
 
 
+@pytest.mark.parametrize(
+    ("layers", "count", "compared"),
+    [("all", 3, [0, 1, 2]), ("middle", 3, [1]), ("middle", 4, [1]), ("middle", 1, [0]), ("last", 3, [2])],
+)
+def test_which_layers_are_compared(layers: str, count: int, compared: list[int]) -> None:
+    fitnets = term("fitnets", setup([1] * count, [1] * count), layers=layers, always_connect=False)
+    teachers, students = (
+        [constant(0, 1, 1, 1, 1)] * count,
+        [constant(10**i, 1, 1, 1, 1) for i in range(count)],
+    )
+    assert fitnets(step(teachers, students)).item() == sum(100**i for i in compared)
+
+
 def test_at_by_hand() -> None:
     at = term("at", setup([1, 2], [1, 1]))
     teachers = [torch.tensor([[[[1.0, 0.0]]]]), torch.tensor([[[[1.0]], [[2.0]]]])]

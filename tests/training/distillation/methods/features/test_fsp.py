@@ -44,6 +44,15 @@ def test_mean_squares_of_the_flows_are_summed() -> None:
     assert fsp(step(teachers, teachers)).item() == 0
 
 
+def test_flows_of_what_relus_let_through() -> None:
+    fsp = term("fsp", setup([2, 3], [2, 3]), teacher_transform="relu", student_transform="connector_relu")
+    (t1, t2), (s1, s2) = ([maps(seed + i, 2, c, 3, 3) for i, c in enumerate((2, 3))] for seed in (0, 7))
+    flows = [naive_flow(first.clamp(min=0), second.clamp(min=0)) for first, second in ((t1, t2), (s1, s2))]
+    assert fsp(step([t1, t2], [s1, s2])).item() == pytest.approx(((flows[0] - flows[1]) ** 2).mean().item())
+    # What differs only where no neuron fires is no difference.
+    assert fsp(step([t1, t2], [t1.clamp(min=0), t2.clamp(min=0)])).item() == 0
+
+
 def test_teacher_and_student_may_see_different_sizes() -> None:
     fsp = term("fsp", setup([2, 2], [2, 2]))
     teachers, students = [torch.ones(1, 2, 8, 8)] * 2, [torch.ones(1, 2, 4, 4), torch.ones(1, 2, 2, 2)]
