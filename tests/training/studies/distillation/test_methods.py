@@ -46,6 +46,7 @@ def test_labels_are_seen_where_no_teachers_logits_take_their_place() -> None:
 def test_what_teaches_first_is_gone_in_the_main_stage() -> None:
     first, second = course(BY_NAME["FitNet + KD"], (1, 5))["terms"]
     assert (first["method"], first["stage"], first["weight"]) == ("fitnets", "initialise", 1.0)
+    assert first["position"] == "pre_relu"
     assert second == {"method": "kd"}
 
 
@@ -58,8 +59,9 @@ def test_fitnet_compares_what_relus_let_through_in_the_middle() -> None:
 
 
 def test_fsp_correlates_what_relus_let_through() -> None:
-    settings = course(BY_NAME["FSP + KD"], (1, 5))["terms"][0]["settings"]
-    built = term("fsp", setup([1, 1], [1, 1]), **settings)
+    section = course(BY_NAME["FSP + KD"], (1, 5))["terms"][0]
+    assert (section["method"], section["stage"], section["position"]) == ("fsp", "initialise", "pre_relu")
+    built = term("fsp", setup([1, 1], [1, 1]), **section["settings"])
     teacher, student = (torch.tensor([[[values]]]) for values in ([-1.0, 4.0], [-3.0, 2.0]))
     assert built(step([teacher, teacher], [student, student])).item() == pytest.approx((16 / 2 - 4 / 2) ** 2)
 
