@@ -34,7 +34,7 @@ def overlap_score(
 ) -> dict[str, dict[str, float]]:
     """`overlap`: share of equal activations, 0 to 1, behind each tap of the recipe's first term that compares maps (Heo
     et al., AAAI 2019), by the name of the student's tap. `overlap_of_silence`: that of a student none of whose neurons
-    ever fires, which is the share of the teacher's that do not; what a student has beyond it, it has learned.
+    ever fires, which is the share of the teacher's that do not.
 
     model: as it was trained; its connectors are used where teacher and student differ in channels. network: the
     student as it is scored. Images are squashed as in training, not augmented. Leaves both networks in eval mode.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from training.studies.distillation.asked import Asked
-from training.studies.distillation.methods import CIFAR10_TEACHER, teacher_row
+from training.studies.distillation.methods import BEHIND_RELU, CIFAR10_TEACHER, teacher_row
 from training.studies.study import Row, Study
 
 NETWORK = "wrn-16-4"
@@ -20,12 +20,10 @@ _PUBLISHED: dict[str, tuple[float, ...]] = {
     "marginal L2 (AB)": (96.3, 96.4, 92.8),
 }
 
-# The slides' distances are of what a ReLU lets through: |sigma(T) - sigma(S)|.
-_RELU = {"teacher_transform": "relu", "student_transform": "connector_relu"}
 _SETTINGS: dict[str, dict[str, str]] = {
-    "L2": _RELU | {"distance": "l2"},
-    "L1": _RELU | {"distance": "l1"},
-    "L0.5": _RELU | {"distance": "l0.5"},
+    "L2": BEHIND_RELU | {"distance": "l2"},
+    "L1": BEHIND_RELU | {"distance": "l1"},
+    "L0.5": BEHIND_RELU | {"distance": "l0.5"},
     "L2 before the ReLU": {"teacher_transform": "none", "distance": "l2"},
     "marginal L2 (AB)": {},
 }
